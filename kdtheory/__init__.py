@@ -1,0 +1,36 @@
+"""Closed forms for knowledge distillation and kernel regression: one spectrum, and every model a filter on it."""
+
+from kdtheory.constrained import ConstrainedPath, selfdistill_constrained
+from kdtheory.filters import Distilled, Filter, Ridge, SelfDistillation, SelfDistillationLimit
+from kdtheory.label_weights import (
+    LabelWeightWarning,
+    UnreachableCombinationError,
+    combination_from_label_weights,
+    greedy_label_weights,
+    joint_label_weights,
+    label_weights_from_combination,
+)
+from kdtheory.selfdistill import SelfDistillationPath, selfdistill_closed_form, selfdistill_grid
+from kdtheory.spectral_fit import SpectralFit
+from kdtheory.spectrum import Spectrum
+
+__all__ = [
+    "ConstrainedPath",
+    "Distilled",
+    "Filter",
+    "LabelWeightWarning",
+    "Ridge",
+    "SelfDistillation",
+    "SelfDistillationLimit",
+    "SelfDistillationPath",
+    "SpectralFit",
+    "Spectrum",
+    "UnreachableCombinationError",
+    "combination_from_label_weights",
+    "greedy_label_weights",
+    "joint_label_weights",
+    "label_weights_from_combination",
+    "selfdistill_closed_form",
+    "selfdistill_constrained",
+    "selfdistill_grid",
+]

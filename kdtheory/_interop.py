@@ -1,0 +1,22 @@
+"""Moving small arrays between numpy and the other array libraries."""
+
+from __future__ import annotations
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_jax_array, is_torch_array, to_device
+
+from kdtheory._typing import Array
+
+
+def to_numpy(array: Array) -> np.ndarray:
+    """`array` as a numpy array of double precision, whatever its library and device."""
+    if is_jax_array(array):
+        return np.asarray(array, dtype=np.float64)
+    if is_torch_array(array):
+        array = to_device(array.detach(), "cpu")
+    return np.asarray(np.from_dlpack(array), dtype=np.float64)
+
+
+def from_numpy(values: np.ndarray, *, like: Array) -> Array:
+    """`values` as an array of the library, dtype and device of `like`."""
+    return array_namespace(like).asarray(values, dtype=like.dtype, device=device(like))

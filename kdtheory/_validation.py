@@ -1,0 +1,136 @@
+"""The few argument checks: each raises an error that names the argument, the rule and the value."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any, SupportsFloat, SupportsIndex
+
+import numpy as np
+from array_api_compat import array_namespace, device, is_array_api_obj, is_numpy_array
+
+from kdtheory._typing import Array, Namespace
+
+
+def require_real(name: str, value: SupportsFloat) -> float:
+    """`value` as a finite float."""
+    try:
+        if isinstance(value, str | bytes):
+            raise TypeError
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{name} must be a real number, got {value!r}") from error
+    if not math.isfinite(number):
+        raise ValueError(f"{name} must be finite, got {value!r}")
+    return number
+
+
+def require_positive(name: str, value: SupportsFloat) -> float:
+    """`value` as a finite float greater than zero."""
+    number = require_real(name, value)
+    if not number > 0.0:
+        raise ValueError(f"{name} must be > 0, got {value!r}")
+    return number
+
+
+def require_positive_integer(name: str, value: SupportsIndex) -> int:
+    """`value` as an int of at least one; 3.0 is refused as well as 2.5."""
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    try:
+        number = operator.index(value)
+    except TypeError as error:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from error
+    if number < 1:
+        raise ValueError(f"{name} must be >= 1, got {value!r}")
+    return number
+
+
+def require_array(name: str, value: Any, *, like: Array | None = None) -> Array:
+    """`value` as an array of finite real floating-point numbers.
+
+    Lists and data frames become numpy arrays. With `like`, the result has the array library, the dtype and the
+    device of `like`: plain numbers and numpy arrays move over, arrays of a third library are refused.
+    """
+    array = _numeric_array(name, value)
+    xp = array_namespace(array)
+    if like is not None:
+        target = array_namespace(like)
+        if xp is not target and not is_numpy_array(array):
+            raise TypeError(f"{name} must be an array of the same library as K, got {type(value).__name__}")
+        array = target.asarray(array, dtype=like.dtype, device=device(like))
+        xp = target
+    if math.prod(array.shape) == 0:
+        raise ValueError(f"{name} must not be empty, got shape {tuple(array.shape)}")
+    finite = xp.isfinite(array)
+    if not bool(xp.all(finite)):
+        where = first_index(xp, ~finite)
+        raise ValueError(f"{name} must be finite, got {float(array[where])} at {_position(where)}")
+    return array
+
+
+def require_ndim(name: str, array: Array, *ndims: int) -> None:
+    """Refuse an array whose number of dimensions is not one of `ndims`."""
+    if array.ndim not in ndims:
+        allowed = " or ".join(f"{ndim}-dimensional" for ndim in ndims)
+        raise ValueError(f"{name} must be {allowed}, got shape {tuple(array.shape)}")
+
+
+def require_targets(name: str, value: Any, n_points: int, *, like: Array) -> Array:
+    """`value` as targets of shape (n_points,) or (n_points, n_outputs), in the kind of `like`."""
+    array = require_array(name, value, like=like)
+    require_ndim(name, array, 1, 2)
+    if array.shape[0] != n_points:
+        raise ValueError(f"{name} must have {n_points} rows, one for each point, got shape {tuple(array.shape)}")
+    return array
+
+
+def require_cross_gram(name: str, value: Any, n_points: int, *, like: Array) -> Array:
+    """`value` as kernel values of shape (m, n_points), rows new points and columns training points."""
+    array = require_array(name, value, like=like)
+    require_ndim(name, array, 2)
+    if array.shape[1] != n_points:
+        raise ValueError(
+            f"{name} must have {n_points} columns, one for each training point, got shape {tuple(array.shape)}"
+        )
+    return array
+
+
+def require_representable(array: Array, what: str) -> Array:
+    """Pass `array` on, or raise OverflowError: an infinity or a NaN that arithmetic made never leaves the package."""
+    xp = array_namespace(array)
+    finite = xp.isfinite(array)
+    if not bool(xp.all(finite)):
+        where = first_index(xp, ~finite)
+        raise OverflowError(f"{what} at {_position(where)} is too large for {array.dtype}")
+    return array
+
+
+def first_index(xp: Namespace, mask: Array) -> tuple[int, ...]:
+    """Index of the first true entry of `mask`."""
+    flat = int(xp.argmax(xp.astype(xp.reshape(mask, (-1,)), xp.uint8)))
+    return tuple(int(index) for index in np.unravel_index(flat, tuple(mask.shape)))
+
+
+def _position(index: tuple[int, ...]) -> str:
+    return f"index {index[0] if len(index) == 1 else index}" if index else "the only entry"
+
+
+def _numeric_array(name: str, value: Any) -> Array:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be a plain array, got a masked array: fill it or drop the masked entries")
+    if not is_array_api_obj(value) or isinstance(value, np.generic):
+        try:
+            value = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(f"{name} must be a rectangular array of numbers, got {type(value).__name__}") from error
+    elif is_numpy_array(value):
+        value = np.asarray(value)  # drops subclasses such as np.matrix, whose `*` means something else
+    xp = array_namespace(value)
+    if not xp.isdtype(value.dtype, ("real floating", "integral", "bool")):
+        raise TypeError(f"{name} must hold real numbers, got {type(value).__name__} of dtype {value.dtype}")
+    if is_numpy_array(value) and value.dtype not in (np.float32, np.float64):
+        return value.astype(np.float64)
+    if not xp.isdtype(value.dtype, "real floating"):
+        return xp.astype(value, xp.asarray(0.0).dtype)
+    return value

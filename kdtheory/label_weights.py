@@ -1,0 +1,381 @@
+"""The best label weights on validation data: one step at a time, or over all steps at once.
+
+A model of `τ` self-distillation steps is an affine combination `Σ_j c_j f_j`, `Σ_j c_j = 1`, of the pure models `f_j`
+that j fits with label weight 0 give. The label weights break the stick from its far end: with the tail sums
+`s_j = c_j + … + c_τ`, step `τ − j + 1` has the label weight `1 − s_{j+1}/s_j`. So what is best over all label weights
+is a linear least-squares problem in the tail sums.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any, SupportsFloat, SupportsIndex
+
+import numpy as np
+import scipy
+from array_api_compat import array_namespace
+
+from kdtheory._interop import from_numpy, to_numpy
+from kdtheory._typing import Array
+from kdtheory._validation import (
+    require_array,
+    require_cross_gram,
+    require_ndim,
+    require_positive,
+    require_positive_integer,
+    require_targets,
+)
+from kdtheory.filters import Modes, Ridge, distil
+from kdtheory.spectrum import Spectrum, as_spectrum
+
+
+class LabelWeightWarning(UserWarning):
+    """The best label weights are not unique, or no finite ones reach the best model."""
+
+
+class UnreachableCombinationError(ValueError):
+    """No finite label weights give this combination of pure models."""
+
+
+def greedy_label_weights(
+    K: Any,
+    y: Any,
+    *,
+    ridge: SupportsFloat,
+    n_steps: SupportsIndex,
+    K_val: Any,
+    y_val: Any,
+    unit_interval: bool = False,
+) -> Array:
+    """Choose each label weight to minimise the validation error of its own step.
+
+    Parameters
+    ----------
+    K : array of shape (n, n), or Spectrum
+        Gram matrix, or its decomposition.
+    y : array of shape (n,) or (n, k)
+        Ground-truth targets.
+    ridge : float
+        Penalty of every fit, > 0.
+    n_steps : int
+        Number of fits, >= 1.
+    K_val : array of shape (m, n)
+        Kernel values between validation and training points.
+    y_val : array of shape (m,) or (m, k)
+        Validation targets; the columns share one set of label weights.
+    unit_interval : bool, default False
+        Keep every weight in [0, 1].
+
+    Returns
+    -------
+    array of shape (n_steps - 1,)
+        Label weights of steps 2..n_steps, for `selfdistill_closed_form`.
+
+    Warns
+    -----
+    LabelWeightWarning
+        When every weight gives one step the same predictions; its weight is then 1, plain kernel ridge regression.
+
+    Notes
+    -----
+    No step is worse than the first, but a later step may be worse than an earlier one: keep the best.
+    `joint_label_weights` does better with the same number of steps.
+
+    Cost: `O(n² + m·n)` for each step and output after the decomposition.
+
+    Source: Borup & Andersen (2021), Theorem 4.4 and Algorithm 1; clipping to [0, 1] is their footnote 9.
+
+    Examples
+    --------
+    >>> greedy_label_weights([[1.0]], [1.0], ridge=1.0, n_steps=3, K_val=[[1.0]], y_val=[0.3])
+    array([0.2       , 0.42857143])
+    """
+    problem = _ValidationProblem.of(K, y, ridge, n_steps, K_val, y_val)
+    teacher = problem.ridge
+    xp = array_namespace(problem.y_val)
+    error = problem.y_val - problem.predict(problem.ridge.coefficient)
+    weights: list[float] = []
+    for step in range(2, problem.n_steps + 1):
+        # First fit minus pure student, from the teacher's residual: the difference itself would cancel.
+        change, rounding = problem.predict_with_rounding(problem.ridge.coefficient * teacher.residual)
+        size = float(xp.max(xp.abs(change)))
+        if size <= rounding:
+            warnings.warn(
+                f"the validation predictions of step {step} are the same for every label weight; it is set to 1",
+                LabelWeightWarning,
+                stacklevel=2,
+            )
+            weight = 1.0
+        else:
+            direction = change / size
+            weight = 1.0 + float(xp.sum(direction * error)) / (size * float(xp.sum(direction * direction)))
+        if unit_interval:
+            weight = min(max(weight, 0.0), 1.0)
+        weights.append(weight)
+        teacher = distil(teacher, problem.ridge, weight)
+    return from_numpy(np.array(weights), like=problem.y_val)
+
+
+def joint_label_weights(
+    K: Any,
+    y: Any,
+    *,
+    ridge: SupportsFloat,
+    n_steps: SupportsIndex,
+    K_val: Any,
+    y_val: Any,
+    unit_interval: bool = False,
+) -> Array:
+    """Choose all label weights together, to minimise the validation error of the last step.
+
+    The global optimum, from one least-squares problem with `n_steps − 1` unknowns. It never increases with n_steps,
+    and is never above the best step of `greedy_label_weights`.
+
+    Parameters
+    ----------
+    K : array of shape (n, n), or Spectrum
+        Gram matrix, or its decomposition.
+    y : array of shape (n,) or (n, k)
+        Ground-truth targets.
+    ridge : float
+        Penalty of every fit, > 0.
+    n_steps : int
+        Number of fits, >= 1.
+    K_val : array of shape (m, n)
+        Kernel values between validation and training points.
+    y_val : array of shape (m,) or (m, k)
+        Validation targets; the columns share one set of label weights.
+    unit_interval : bool, default False
+        Keep every weight in [0, 1]: the best combination with coefficients >= 0, by non-negative least squares.
+
+    Returns
+    -------
+    array of shape (n_steps - 1,)
+        Label weights of steps 2..n_steps, for `selfdistill_closed_form`.
+
+    Warns
+    -----
+    LabelWeightWarning
+        When no finite label weights reach the best combination; it is then approached to about 1e-8.
+
+    Notes
+    -----
+    Without a bound the weights may be large, and with few validation points they overfit: there are `n_steps − 1` of
+    them. Steps that add nothing beyond rounding (with r distinct eigenvalues, all from r + 2 on) are left out: the
+    first label weights are then 1.
+
+    Cost: `O((n² + m·n)·n_steps)` for each output after the decomposition, and `O(m·n_steps²)`.
+
+    Source: derived for this package; it extends Borup & Andersen (2021), Theorem 4.4, from one step to all.
+
+    Examples
+    --------
+    >>> weights = joint_label_weights([[1.0]], [1.0], ridge=1.0, n_steps=2, K_val=[[1.0]], y_val=[0.3])
+    >>> weights.round(12)
+    array([0.2])
+    """
+    problem = _ValidationProblem.of(K, y, ridge, n_steps, K_val, y_val)
+    error = _column(problem.y_val - problem.predict(problem.ridge.coefficient))
+    if problem.n_steps == 1:
+        return from_numpy(np.zeros(0), like=problem.y_val)
+    directions, filter_values = [], problem.ridge.coefficient * problem.ridge.residual
+    for _ in range(2, problem.n_steps + 1):
+        directions.append(_column(problem.predict(filter_values)))  # f_j − f_{j+1}
+        filter_values = filter_values * problem.ridge.shrinkage
+    steps = np.stack(directions, axis=1)
+    if unit_interval:
+        return from_numpy(_break_stick(_simplex_tails(steps, error)), like=problem.y_val)
+    influence = np.concatenate([[0.0], np.linalg.norm(steps, axis=0)])
+    resolution = math.sqrt(array_namespace(problem.y_val).finfo(problem.y_val.dtype).eps)
+    tails = _off_zero(_affine_tails(steps, error, resolution), influence, resolution)
+    return from_numpy(_break_stick(tails), like=problem.y_val)
+
+
+def combination_from_label_weights(label_weights: Any) -> Array:
+    """Coefficients of the pure models in the last step of a self-distillation.
+
+    Parameters
+    ----------
+    label_weights : array of shape (n_steps - 1,)
+        Label weights of steps 2..n_steps; any real numbers.
+
+    Returns
+    -------
+    array of shape (n_steps,)
+        Coefficient c_j of the model of j fits with label weight 0, for j = 1..n_steps. They sum to 1, and lie in
+        [0, 1] exactly if the label weights do.
+
+    Notes
+    -----
+    Source: Borup & Andersen (2021), Theorem 4.1, eq. 6.
+
+    Examples
+    --------
+    >>> combination_from_label_weights([0.5, 0.25])
+    array([0.25 , 0.375, 0.375])
+    """
+    weights = np.atleast_1d(np.asarray(label_weights, dtype=float))
+    if weights.size:
+        require_ndim("label_weights", require_array("label_weights", weights), 1)
+    tails = np.concatenate([[1.0], np.cumprod(1.0 - weights[::-1])])
+    coefficients = tails.copy()
+    coefficients[:-1] *= weights[::-1]
+    return coefficients
+
+
+def label_weights_from_combination(combination: Any) -> Array:
+    """Label weights whose last step is a given affine combination of the pure models.
+
+    Parameters
+    ----------
+    combination : array of shape (n_steps,)
+        Coefficients c_1..c_{n_steps} of the pure models, with sum 1.
+
+    Returns
+    -------
+    array of shape (n_steps - 1,)
+        Label weights of steps 2..n_steps. Those that have no influence are 1.
+
+    Raises
+    ------
+    ValueError
+        When the coefficients do not sum to 1.
+    UnreachableCombinationError
+        When a tail sum is zero and a later coefficient is not, as for (1, 1, -1).
+
+    Notes
+    -----
+    Source: derived for this package; the inverse of Borup & Andersen (2021), eq. 6.
+
+    Examples
+    --------
+    >>> label_weights_from_combination([0.25, 0.375, 0.375])
+    array([0.5 , 0.25])
+    """
+    coefficients = np.asarray(require_array("combination", combination), dtype=float)
+    require_ndim("combination", coefficients, 1)
+    sizes = np.cumsum(np.abs(coefficients[::-1]))[::-1]
+    tails = np.cumsum(coefficients[::-1])[::-1]
+    if abs(tails[0] - 1.0) > 1e-10 * sizes[0]:
+        raise ValueError(f"combination must sum to 1, got the sum {float(tails[0])!r}")
+    lost = np.abs(tails) <= np.finfo(float).eps * sizes  # a sum that is nothing but the rounding of its terms
+    if np.any(lost & (sizes > 0.0)):
+        j = int(np.argmax(lost & (sizes > 0.0)))
+        raise UnreachableCombinationError(
+            f"combination must not have a tail sum of 0 with other coefficients in it, got {coefficients[j:].tolist()}"
+        )
+    return _break_stick(tails)
+
+
+@dataclass(frozen=True, eq=False)
+class _ValidationProblem:
+    """Validated arguments, with predictions of any filter at the validation points."""
+
+    spectrum: Spectrum
+    coordinates: Array
+    ridge: Modes
+    n_steps: int
+    K_val: Array
+    y_val: Array
+
+    @classmethod
+    def of(
+        cls, K: Any, y: Any, ridge: SupportsFloat, n_steps: SupportsIndex, K_val: Any, y_val: Any
+    ) -> _ValidationProblem:
+        penalty = require_positive("ridge", ridge)
+        n_steps_ = require_positive_integer("n_steps", n_steps)
+        spectrum = as_spectrum(K)
+        d = spectrum.eigenvalues
+        targets = require_targets("y", y, spectrum.n_points, like=d)
+        cross = require_cross_gram("K_val", K_val, spectrum.n_points, like=d)
+        validation = require_array("y_val", y_val, like=d)
+        if tuple(validation.shape) != (cross.shape[0], *targets.shape[1:]):
+            raise ValueError(
+                f"y_val must have shape {(cross.shape[0], *targets.shape[1:])}, the rows of K_val and the outputs of y,"
+                f" got {tuple(validation.shape)}"
+            )
+        modes = Ridge(penalty).modes(d)
+        # A direction that K does not know has no influence on any prediction: leave its rounding errors out.
+        known = array_namespace(d).astype(d > 0.0, d.dtype)
+        modes = Modes(known * modes.coefficient, modes.shrinkage, modes.residual)
+        return cls(spectrum, spectrum.coordinates(targets), modes, n_steps_, cross, validation)
+
+    def predict(self, filter_values: Array) -> Array:
+        return self.K_val @ self.spectrum.lift(filter_values, self.coordinates)
+
+    def predict_with_rounding(self, filter_values: Array) -> tuple[Array, float]:
+        """Predictions, and the size below which they are nothing but rounding."""
+        xp = array_namespace(filter_values)
+        dual = self.spectrum.lift(filter_values, self.coordinates)
+        unit = xp.finfo(dual.dtype).eps * self.spectrum.n_points
+        return self.K_val @ dual, unit * float(xp.max(xp.abs(self.K_val))) * float(xp.sum(xp.abs(dual)))
+
+
+def _affine_tails(steps: np.ndarray, error: np.ndarray, resolution: float) -> np.ndarray:
+    """Tail sums s_1 = 1, s_2, ... that minimise `‖error + Σ_j s_{j+1} (f_j − f_{j+1})‖`.
+
+    A direction that an orthonormal basis of those before it spans up to the resolution gets the tail sum 0: what it
+    could add would cost its inverse in rounding. Each number of steps keeps the directions of the smaller ones.
+    """
+    norms = np.linalg.norm(steps, axis=0)
+    norms[norms == 0.0] = 1.0
+    directions = steps / norms
+    new_parts = np.zeros(directions.shape[1])
+    diagonal = np.abs(np.diagonal(np.linalg.qr(directions, mode="r")))
+    new_parts[: len(diagonal)] = diagonal
+    kept = new_parts > resolution
+    solution = np.zeros(directions.shape[1])
+    if np.any(kept):
+        solution[kept] = np.linalg.lstsq(directions[:, kept], -error, rcond=None)[0]
+    return np.concatenate([[1.0], solution / norms])
+
+
+def _simplex_tails(steps: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Tail sums of the best combination with coefficients >= 0.
+
+    The shortest vector in the convex hull of the errors `y_val − f_j` points along the solution of a non-negative
+    least-squares problem with one row more, whose weight only scales that solution.
+    """
+    zero = np.zeros((error.shape[0], 1))
+    errors = error[:, None] + np.concatenate([zero, np.cumsum(steps, axis=1)], axis=1)
+    row = np.linalg.norm(errors) or 1.0
+    system = np.concatenate([errors / row, np.ones((1, errors.shape[1]))])
+    target = np.zeros(system.shape[0])
+    target[-1] = 1.0
+    coefficients = scipy.optimize.nnls(system, target)[0]
+    return np.cumsum(coefficients[::-1])[::-1] / coefficients.sum()
+
+
+def _off_zero(tails: np.ndarray, influence: np.ndarray, resolution: float) -> np.ndarray:
+    """Move tail sums of zero that have anything behind them off zero, where finite label weights exist.
+
+    Moving `s_j` by δ changes the model by `δ·influence_j`. But step `τ − j + 2` then has the label weight
+    `1 − δ/s_{j−1}`, whose rounding is a share `eps·s_{j−1}/δ` of δ and so of all that lies behind. The best δ balances
+    the two; `resolution` is the square root of eps.
+    """
+    tails = tails.copy()
+    moved = False
+    for j in range(1, len(tails) - 1):
+        behind = float(np.max(np.abs(tails[j + 1 :] * influence[j + 1 :])))
+        nearest = resolution * math.sqrt(abs(tails[j - 1]) * behind / (influence[j] or 1.0))
+        if abs(tails[j]) < nearest:
+            tails[j] = np.copysign(nearest, tails[j])
+            moved = True
+    if moved:
+        warnings.warn(
+            "no finite label weights reach the best combination; they approach it", LabelWeightWarning, stacklevel=3
+        )
+    return tails
+
+
+def _break_stick(tails: np.ndarray) -> np.ndarray:
+    """Label weights of steps 2..n_steps from the tail sums; 1 where nothing is left to divide."""
+    left, passed_on = tails[:-1], tails[1:]
+    shares = np.divide(passed_on, left, out=np.zeros(len(left)), where=passed_on != 0.0)
+    return (1.0 - shares)[::-1]
+
+
+def _column(array: Array) -> np.ndarray:
+    return to_numpy(array).reshape(-1)

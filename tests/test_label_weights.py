@@ -1,0 +1,230 @@
+"""Label weights: the affine combinations behind them, and the best ones."""
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.optimize
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from kdtheory import (
+    LabelWeightWarning,
+    UnreachableCombinationError,
+    combination_from_label_weights,
+    greedy_label_weights,
+    joint_label_weights,
+    label_weights_from_combination,
+    selfdistill_closed_form,
+)
+from tests.strategies import problems, real_weights, unit_weights
+
+
+def predictions(problem, label_weights):
+    path = selfdistill_closed_form(
+        problem.K, problem.y, ridge=problem.ridge, n_steps=len(label_weights) + 1, label_weight=label_weights
+    )
+    return path.predict(problem.K_test)
+
+
+def losses(problem, label_weights):
+    errors = predictions(problem, label_weights) - problem.y_test
+    return np.sum(errors**2, axis=tuple(range(1, errors.ndim)))
+
+
+def best(choose, problem, n_steps, **options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LabelWeightWarning)
+        return choose(
+            problem.K,
+            problem.y,
+            ridge=problem.ridge,
+            n_steps=n_steps,
+            K_val=problem.K_test,
+            y_val=problem.y_test,
+            **options,
+        )
+
+
+def size(problem):
+    return np.sum(problem.y_test**2)
+
+
+@given(problems(), st.lists(real_weights, max_size=6))
+def test_the_last_step_is_the_combination_of_the_pure_models(problem, weights):
+    combination = combination_from_label_weights(weights)
+    pure = predictions(problem, [0.0] * len(weights))
+    expected = np.tensordot(combination, pure, axes=1)
+    scale = np.abs(combination).sum() * (1 + np.abs(pure).max())
+    np.testing.assert_allclose(predictions(problem, weights)[-1], expected, rtol=0, atol=1e-12 * scale)
+    assert combination.sum() == pytest.approx(1.0, abs=1e-12 * np.abs(combination).sum())
+
+
+@given(st.lists(st.floats(-3, 4).filter(lambda weight: abs(weight - 1) > 1e-3), max_size=8))
+def test_weights_survive_the_way_to_the_combination_and_back(weights):
+    combination = combination_from_label_weights(weights)
+    assume(np.all(np.abs(np.cumsum(combination[::-1])[::-1]) > 1e-9 * np.abs(combination).sum()))
+    np.testing.assert_allclose(label_weights_from_combination(combination), weights, rtol=1e-5, atol=1e-5)
+
+
+@given(st.lists(st.floats(0.01, 1.0), min_size=1, max_size=8))
+def test_combinations_survive_the_way_to_the_weights_and_back(sizes):
+    combination = np.array(sizes) / np.sum(sizes)
+    weights = label_weights_from_combination(combination)
+    assert np.all((weights >= 0) & (weights <= 1))
+    np.testing.assert_allclose(combination_from_label_weights(weights), combination, rtol=1e-13, atol=1e-15)
+
+
+@given(st.lists(unit_weights, max_size=8))
+def test_weights_in_the_unit_interval_are_combinations_in_the_simplex(weights):
+    combination = combination_from_label_weights(weights)
+    assert np.all(combination >= 0)
+    assert combination.sum() == pytest.approx(1.0)
+
+
+def test_weights_without_influence_are_one():
+    np.testing.assert_array_equal(label_weights_from_combination([1.0, 0.0, 0.0]), [1.0, 1.0])
+    np.testing.assert_array_equal(label_weights_from_combination([1.0]), [])
+
+
+@pytest.mark.parametrize("combination", [[1.0, 1.0, -1.0], [1.0, 0.1, 0.2, -0.3]])
+def test_an_unreachable_combination_is_refused(combination):
+    with pytest.raises(UnreachableCombinationError, match="combination must not have a tail sum of 0"):
+        label_weights_from_combination(combination)
+
+
+def test_a_combination_must_sum_to_one():
+    with pytest.raises(ValueError, match=r"combination must sum to 1, got the sum 1\.5"):
+        label_weights_from_combination([0.5, 1.0])
+
+
+@given(problems(), st.integers(2, 6))
+def test_greedy_is_never_above_plain_ridge_and_joint_never_above_greedy(problem, n_steps):
+    greedy = losses(problem, best(greedy_label_weights, problem, n_steps))
+    joint = losses(problem, best(joint_label_weights, problem, n_steps))
+    tolerance = 1e-6 * size(problem)
+    assert np.all(greedy <= greedy[0] + tolerance)
+    assert joint[-1] <= greedy.min() + tolerance
+
+
+@given(problems(), st.booleans())
+def test_joint_loss_never_rises_with_the_number_of_steps(problem, unit_interval):
+    by_steps = [
+        losses(problem, best(joint_label_weights, problem, n_steps, unit_interval=unit_interval))[-1]
+        for n_steps in range(1, 6)
+    ]
+    assert np.all(np.diff(by_steps) <= 1e-6 * size(problem))
+
+
+@given(problems(), st.lists(real_weights, min_size=1, max_size=5))
+def test_no_other_weights_beat_the_joint_ones(problem, others):
+    joint = losses(problem, best(joint_label_weights, problem, len(others) + 1))[-1]
+    assert joint <= losses(problem, others)[-1] + 1e-6 * size(problem)
+
+
+@given(problems(), st.lists(unit_weights, min_size=1, max_size=5))
+def test_no_other_weights_in_the_unit_interval_beat_the_joint_ones_there(problem, others):
+    weights = best(joint_label_weights, problem, len(others) + 1, unit_interval=True)
+    assert np.all((weights >= 0) & (weights <= 1))
+    assert losses(problem, weights)[-1] <= losses(problem, others)[-1] + 1e-9 * size(problem)
+
+
+@given(problems(min_size=3, low=1e-1, outputs=False))
+def test_the_joint_residual_is_orthogonal_to_every_direction(problem):
+    """The first-order condition of the equality-constrained least-squares problem."""
+    weights = best(joint_label_weights, problem, 3)
+    assume(np.abs(weights).max() < 1e6)
+    pure = predictions(problem, [0.0, 0.0])
+    residual = problem.y_test - predictions(problem, weights)[-1]
+    for direction in (pure[1] - pure[0], pure[2] - pure[0]):
+        norms = np.linalg.norm(direction) * np.linalg.norm(problem.y_test)
+        assert abs(residual @ direction) <= 1e-6 * norms + 1e-12
+
+
+@given(problems(min_size=2, low=1e-1, outputs=True))
+def test_a_general_optimiser_finds_nothing_better_in_the_unit_interval(problem):
+    ours = losses(problem, best(joint_label_weights, problem, 3, unit_interval=True))[-1]
+    theirs = min(
+        scipy.optimize.minimize(lambda w: losses(problem, list(w))[-1], start, bounds=[(0, 1)] * 2).fun
+        for start in ([0.5, 0.5], [0.1, 0.9], [0.9, 0.1])
+    )
+    assert ours <= theirs + 1e-9 * size(problem)
+
+
+def test_greedy_can_be_stuck_at_ridge_for_ever_where_joint_reaches_the_best_filter():
+    """Two levels, the noise on the larger one; the penalty is the best for plain ridge."""
+    d, theta, noise = np.array([2.0] * 9 + [1.0]), np.array([0.0] * 9 + [10.0]), 1.0
+
+    # In expectation over the noise the loss is quadratic in the filter; rows with these weights and targets realise it.
+    scale = np.sqrt(theta**2 + noise)
+    wiener = theta**2 / (theta**2 + noise)
+    K_val, y_val, y = np.diag(scale * d), scale * wiener, np.ones(10)
+
+    def risk(ridge):
+        return np.sum((scale * (d / (d + ridge) - wiener)) ** 2)
+
+    ridge = scipy.optimize.minimize_scalar(risk, bounds=(1e-6, 10), method="bounded", options={"xatol": 1e-14}).x
+    setting = {"ridge": ridge, "K_val": K_val, "y_val": y_val}
+
+    def loss(n_steps, weights):
+        path = selfdistill_closed_form(np.diag(d), y, ridge=ridge, n_steps=n_steps, label_weight=weights)
+        return np.sum((path.predict(K_val)[-1] - y_val) ** 2)
+
+    greedy = greedy_label_weights(np.diag(d), y, n_steps=10, **setting)
+    assert np.abs(greedy - 1).max() < 1e-5
+    assert loss(10, greedy) == pytest.approx(risk(ridge), rel=1e-9)
+    joint = joint_label_weights(np.diag(d), y, n_steps=3, **setting)
+    assert loss(3, joint) < 1e-18 * risk(ridge)
+
+
+def test_an_unreachable_best_combination_is_approached_with_a_warning():
+    """Pure predictions that make (1, 1, -1) the only best combination."""
+    d, ridge = np.array([3.0, 1.0, 0.5]), 1.0
+    a = d / (d + ridge)
+    y_val = a + a**2 - a**3
+    K_val = np.diag(d)
+    with pytest.warns(LabelWeightWarning, match="no finite label weights reach the best combination"):
+        weights = joint_label_weights(np.diag(d), np.ones(3), ridge=ridge, n_steps=3, K_val=K_val, y_val=y_val)
+    assert np.all(np.isfinite(weights))
+    path = selfdistill_closed_form(np.diag(d), np.ones(3), ridge=ridge, n_steps=3, label_weight=weights)
+    np.testing.assert_allclose(path.predict(K_val)[-1], y_val, atol=1e-7)
+
+
+@pytest.mark.parametrize("choose", [greedy_label_weights, joint_label_weights])
+@pytest.mark.parametrize("unit_interval", [False, True])
+class TestBothChoices:
+    def test_one_step_has_no_weights(self, choose, unit_interval):
+        weights = choose([[1.0]], [1.0], ridge=1.0, n_steps=1, K_val=[[1.0]], y_val=[0.5], unit_interval=unit_interval)
+        assert weights.shape == (0,)
+
+    @pytest.mark.filterwarnings("ignore::kdtheory.LabelWeightWarning")
+    def test_a_kernel_of_zeros_gives_finite_weights(self, choose, unit_interval):
+        zero = np.zeros((2, 2))
+        weights = choose(
+            zero, [1.0, 2.0], ridge=1.0, n_steps=4, K_val=zero, y_val=[1.0, 1.0], unit_interval=unit_interval
+        )
+        np.testing.assert_array_equal(weights, [1.0, 1.0, 1.0])
+
+    @pytest.mark.filterwarnings("ignore::kdtheory.LabelWeightWarning")
+    def test_a_perfect_first_fit_keeps_it(self, choose, unit_interval):
+        weights = choose(
+            np.eye(2), [1.0, 2.0], ridge=1.0, n_steps=3, K_val=np.eye(2), y_val=[0.5, 1.0], unit_interval=unit_interval
+        )
+        np.testing.assert_allclose(weights[-1], 1.0)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"y_val": [1.0, 2.0]}, r"y_val must have shape \(1,\), .* got \(2,\)"),
+            ({"y_val": [[1.0]]}, r"y_val must have shape \(1,\), .* got \(1, 1\)"),
+            ({"y_val": [np.nan]}, "y_val must be finite, got nan at index 0"),
+            ({"K_val": [[1.0, 2.0]]}, r"K_val must have 1 columns, .* got shape \(1, 2\)"),
+            ({"K_val": [1.0]}, r"K_val must be 2-dimensional, got shape \(1,\)"),
+            ({"ridge": 0.0}, "ridge must be > 0, got 0.0"),
+            ({"n_steps": 0}, "n_steps must be >= 1, got 0"),
+        ],
+    )
+    def test_bad_input_is_refused(self, choose, unit_interval, change, message):
+        setting = {"ridge": 1.0, "n_steps": 2, "K_val": [[1.0]], "y_val": [0.5], "unit_interval": unit_interval}
+        with pytest.raises(ValueError, match=message):
+            choose([[1.0]], [1.0], **(setting | change))

@@ -1,0 +1,146 @@
+"""The decomposition, what it accepts, and what it refuses."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics.pairwise import pairwise_kernels
+
+from kdtheory import Spectrum
+from tests.strategies import problems
+
+
+@given(problems(outputs=False))
+def test_eigenpairs_are_descending_orthonormal_and_rebuild_the_matrix(problem):
+    spectrum = Spectrum.from_gram(problem.K)
+    d, u = spectrum.eigenvalues, spectrum.eigenvectors
+    assert np.all(np.diff(d) <= 0)
+    np.testing.assert_allclose(u.T @ u, np.eye(len(d)), atol=1e-13)
+    np.testing.assert_allclose(u * d @ u.T, problem.K, atol=1e-13 * d[0] + 1e-300)
+    np.testing.assert_allclose(d, problem.eigenvalues, atol=1e-13 * d[0] + 1e-300)
+
+
+@given(problems(outputs=False))
+def test_zero_eigenvalues_are_exactly_zero(problem):
+    """The problems' smallest positive eigenvalue is far above rounding."""
+    spectrum = Spectrum.from_gram(problem.K)
+    assert spectrum.rank == np.count_nonzero(problem.eigenvalues)
+    assert np.all(spectrum.eigenvalues[spectrum.rank :] == 0)
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "laplacian", "polynomial", "linear", "cosine"])
+@pytest.mark.parametrize("n", [20, 300])
+def test_the_kernels_of_scikit_learn_are_accepted(kernel, n):
+    X = np.random.default_rng(0).standard_normal((n, 3))
+    spectrum = Spectrum.from_gram(pairwise_kernels(X, metric=kernel))
+    assert spectrum.eigenvalues[-1] >= 0
+
+
+def test_a_matrix_with_negative_rounding_is_accepted():
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.standard_normal((50, 50)))[0]
+    d = np.zeros(50)
+    d[0], d[-1] = 1.0, -2e-12
+    assert np.all(Spectrum.from_gram(basis * d @ basis.T).eigenvalues[1:] == 0)
+
+
+@pytest.mark.parametrize(
+    ("K", "error", "message"),
+    [
+        ([[1.0, 2.0, 3.0], [2.0, 1.0, 4.0]], ValueError, r"K must be square, got shape \(2, 3\)"),
+        ([1.0, 2.0], ValueError, r"K must be 2-dimensional, got shape \(2,\)"),
+        ([[1.0, 0.5], [0.4, 1.0]], ValueError, r"K must be symmetric, got 0.5 at \(0, 1\) and 0.4 at \(1, 0\)"),
+        ([[1.0, np.nan], [np.nan, 1.0]], ValueError, r"K must be finite, got nan at index \(0, 1\)"),
+        ([[np.inf, 0.0], [0.0, 1.0]], ValueError, r"K must be finite, got inf at index \(0, 0\)"),
+        ([[1.0, 2.0], [2.0, 1.0]], ValueError, "K must be positive semi-definite, got the eigenvalue -1 "),
+        ([[-1.0]], ValueError, "K must be positive semi-definite, got the eigenvalue -1 "),
+        (np.zeros((0, 0)), ValueError, r"K must not be empty, got shape \(0, 0\)"),
+        ([["a", "b"], ["c", "d"]], TypeError, "K must hold real numbers, got .* of dtype <U1"),
+        ([[1.0, 2.0], [2.0]], ValueError, "K must be a rectangular array of numbers, got list"),
+        (np.eye(2) * 1j, TypeError, "K must hold real numbers, got ndarray of dtype complex128"),
+        (None, TypeError, "K must hold real numbers"),
+        (np.ma.masked_equal(np.eye(2), 0.0), TypeError, "K must be a plain array, got a masked array"),
+    ],
+)
+def test_bad_matrices_are_refused(K, error, message):
+    with pytest.raises(error, match=message):
+        Spectrum.from_gram(K)
+
+
+@given(st.sampled_from([1e-9, 1e-7]), st.sampled_from([1e-150, 1.0, 1e150]))
+def test_asymmetry_is_judged_relative_to_the_largest_entry(asymmetry, scale):
+    K = np.array([[2.0, 1.0], [1.0 + 2 * asymmetry, 2.0]]) * scale
+    if asymmetry < 1e-8:
+        np.testing.assert_allclose(Spectrum.from_gram(K).eigenvalues, [3 * scale, scale], rtol=1e-8)
+    else:
+        with pytest.raises(ValueError, match="K must be symmetric"):
+            Spectrum.from_gram(K)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_matrix_itself_is_left_alone(order):
+    K = np.array([[2.0, 1.0], [1.0, 2.0]], order=order)
+    Spectrum.from_gram(K)
+    np.testing.assert_array_equal(K, [[2.0, 1.0], [1.0, 2.0]])
+
+
+def test_the_zero_matrix_and_huge_entries_are_legal():
+    assert Spectrum.from_gram(np.zeros((3, 3))).rank == 0
+    np.testing.assert_allclose(Spectrum.from_gram(np.eye(2) * 1.5e308).eigenvalues, 1.5e308)
+
+
+@pytest.mark.parametrize(
+    "K", [np.eye(2, dtype=int), np.eye(2, dtype=bool), np.eye(2, dtype=np.float16), [[1, 0], [0, 1]]]
+)
+def test_other_numbers_become_double_precision(K):
+    assert Spectrum.from_gram(K).eigenvalues.dtype == np.float64
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_a_matrix_subclass_does_not_bring_its_own_product():
+    assert type(Spectrum.from_gram(np.asmatrix(np.eye(2))).eigenvectors) is np.ndarray
+
+
+@pytest.mark.parametrize(
+    ("d", "u", "message"),
+    [
+        ([1.0, 2.0], np.eye(2), "eigenvalues must be descending"),
+        ([1.0, -2.0], np.eye(2), "eigenvalues must be >= 0, got -2.0"),
+        ([1.0, np.nan], np.eye(2), "eigenvalues must be finite, got nan at index 1"),
+        ([[1.0]], np.eye(1), "eigenvalues must be 1-dimensional"),
+        ([1.0], np.eye(2), r"eigenvectors must have 1 columns, .* got shape \(2, 2\)"),
+        ([1.0, 0.5], np.ones((1, 2)), r"eigenvectors must have 2 columns, .* got shape \(1, 2\)"),
+        ([1.0], np.ones(1), r"eigenvectors must be 2-dimensional, got shape \(1,\)"),
+    ],
+)
+def test_bad_decompositions_are_refused(d, u, message):
+    with pytest.raises(ValueError, match=message):
+        Spectrum(d, u)
+
+
+@given(problems(outputs=False))
+def test_dropping_zero_eigenvalues_keeps_the_matrix(problem):
+    positive = Spectrum.from_gram(problem.K).positive()
+    assert positive.rank == len(positive.eigenvalues) == np.count_nonzero(problem.eigenvalues)
+    rebuilt = positive.eigenvectors * positive.eigenvalues @ positive.eigenvectors.T
+    np.testing.assert_allclose(rebuilt, problem.K, atol=1e-13 * problem.eigenvalues[0])
+
+
+def test_a_spectrum_of_zeros_has_no_positive_part():
+    with pytest.raises(ValueError, match="eigenvalues must hold at least one value > 0"):
+        Spectrum.from_gram(np.zeros((2, 2))).positive()
+
+
+@given(problems())
+def test_lifting_many_filters_at_once_is_lifting_each(problem):
+    spectrum = Spectrum(problem.eigenvalues, problem.eigenvectors)
+    values = np.random.default_rng(0).standard_normal((2, 3, len(problem.y)))
+    lifted = spectrum.lift(values, spectrum.coordinates(problem.y))
+    assert lifted.shape == (2, 3, *problem.y.shape)
+    for i, j in np.ndindex(2, 3):
+        one = problem.eigenvectors * values[i, j] @ problem.eigenvectors.T @ problem.y
+        np.testing.assert_allclose(lifted[i, j], one, rtol=0, atol=1e-13)
+
+
+def test_it_prints_what_matters():
+    assert repr(Spectrum.from_gram(np.ones((3, 3)))) == "Spectrum(n_points=3, rank=1, d_max=3, d_min=0)"
