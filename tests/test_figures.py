@@ -1,0 +1,113 @@
+"""The figures by the numbers behind them."""
+
+import importlib.util
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from kdtheory.problems import sine_problem
+from tests.oracles import refit
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "fig_sine_selfdistillation.py"
+PROBLEM = sine_problem()
+
+
+@pytest.fixture(scope="module")
+def example():
+    spec = importlib.util.spec_from_file_location("fig_sine_selfdistillation", EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def figures(example):
+    yield example.main()
+    plt.close("all")
+
+
+def reference(label_weights):
+    return refit(PROBLEM.K, PROBLEM.y, PROBLEM.ridge, label_weights, PROBLEM.K_val)
+
+
+def panels(figure):
+    return {axes.get_title()[:3]: axes for axes in figure.axes}
+
+
+def test_the_table_holds_the_published_losses_twice(example, capsys):
+    example.print_losses(PROBLEM, example.distil(PROBLEM))
+    rows = {(line[0], line[1]): line[2:] for line in map(str.split, capsys.readouterr().out.splitlines())}
+    for case, label_weight in (("(a)", 0.0), ("(b)", 0.25)):
+        published = PROBLEM.published_losses[label_weight]
+        expected = [f"{loss:.5f}" for loss in (*published.steps, published.limit)]
+        assert rows[case, "here"] == expected
+        assert [f"{float(loss):.5f}" for loss in rows[case, "published"]] == expected
+    assert len(rows["(c)", "here"]) == len(rows["(d)", "here"]) == 6
+
+
+def test_figure_2_draws_the_functions_of_a_chain_of_refits(figures):
+    for case, label_weight in (("(a)", 0.0), ("(b)", 0.25)):
+        crosses, *lines = panels(figures["sine_solutions"])[case].lines
+        np.testing.assert_array_equal(crosses.get_xydata(), np.column_stack([PROBLEM.x, PROBLEM.y]))
+        assert crosses.get_marker() == "x"
+        chain = reference([label_weight] * 100)
+        for line, values in zip(lines, [*chain.predictions[:6], None], strict=True):
+            if values is not None:
+                np.testing.assert_allclose(line.get_ydata(), values, atol=1e-12)
+        assert lines[-1].get_linestyle() == "--"
+        np.testing.assert_allclose(lines[-1].get_ydata(), chain.predictions[-1], atol=2e-3)
+    for case in ("(c)", "(d)"):
+        assert len(panels(figures["sine_solutions"])[case].lines) == 7  # no limit
+        assert panels(figures["sine_solutions"])[case].texts[0].get_text().count("alpha") == 5
+
+
+def test_figure_3_draws_every_diagonal_from_the_smallest_eigenvalue_with_none_hidden(figures):
+    d = np.linalg.eigvalsh(PROBLEM.K)
+    a = d / (d + PROBLEM.ridge)
+    axes = panels(figures["sine_shrinkage"])["(b)"]
+    b = a
+    for bars in axes.containers:
+        np.testing.assert_allclose([bar.get_height() for bar in bars], b, atol=1e-12)
+        b = a * (0.25 + 0.75 * b)
+    for axes in panels(figures["sine_shrinkage"]).values():
+        for index in range(11):
+            behind = sorted((bars[index] for bars in axes.containers), key=lambda bar: bar.get_zorder())
+            heights = np.abs([bar.get_height() for bar in behind])
+            assert np.all(np.diff(heights) <= 0)
+
+
+def test_figure_4_draws_the_ratios_with_the_limit_where_there_is_one(figures):
+    d = np.linalg.eigvalsh(PROBLEM.K)
+    base = (1 + PROBLEM.ridge / d[:-1]) / (1 + PROBLEM.ridge / d[1:])
+    axes = panels(figures["sine_shrinkage_ratios"])
+    for step, line in enumerate(axes["(a)"].lines, start=1):
+        np.testing.assert_allclose(line.get_ydata(), base**step, rtol=1e-10)
+    limit = (1 + PROBLEM.ridge / 0.25 / d[:-1]) / (1 + PROBLEM.ridge / 0.25 / d[1:])
+    np.testing.assert_allclose(axes["(b)"].lines[-1].get_ydata(), limit, rtol=1e-10)
+    assert [len(axes[case].lines) for case in ("(a)", "(b)", "(c)", "(d)")] == [6, 7, 6, 6]
+
+
+def test_every_figure_is_written_as_vectors_and_as_pixels(example, figures, tmp_path, monkeypatch):
+    monkeypatch.setattr(example, "OUTPUT", tmp_path)
+    example.save(figures)
+    for name in figures:
+        assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_figures_have_the_text_width_of_a_paper_and_legible_type(figures):
+    for figure in figures.values():
+        assert figure.get_size_inches()[0] <= 5.5
+        for axes in figure.axes:
+            assert axes.get_xlabel()
+            assert axes.get_ylabel()
+            assert all(label.get_fontsize() >= 6.5 for label in axes.get_xticklabels() + axes.get_yticklabels())
+
+
+def test_colours_of_the_steps_grow_lighter(figures):
+    lines = panels(figures["sine_shrinkage_ratios"])["(a)"].lines
+    luminance = [np.dot(mpl.colors.to_rgb(line.get_color()), [0.2126, 0.7152, 0.0722]) for line in lines]
+    assert np.all(np.diff(luminance) > 0.05)
