@@ -98,9 +98,10 @@ def check(*arguments: str) -> None:
 
 
 def benchmarks(*arguments: str) -> None:
-    """Run the benchmarks one after the other; each pins its own BLAS threads."""
-    for script in sorted((ROOT / "benchmarks").glob("bench_*.py")):
-        run(program("python"), script, *arguments)
+    """Run the benchmarks, in one process, and keep their results; each pins its own BLAS threads."""
+    results = ROOT / "benchmarks" / "results" / "core.json"
+    files = ("benchmarks/bench_core.py", "benchmarks/bench_import.py")
+    run(program("python"), "-m", "pytest", *files, "--benchmark-enable", f"--benchmark-json={results}", *arguments)
 
 
 def lock() -> None:

@@ -284,10 +284,8 @@ class SelfDistillationLimit(Filter):
         ridge, alpha = Ridge(self.ridge).modes(eigenvalues), self.label_weight
         if alpha == 0.0:
             return Modes(0.0 * ridge.coefficient, 0.0 * ridge.shrinkage, xp.ones_like(ridge.residual))
-        complement = weighted_share(self.ridge, eigenvalues, alpha)
-        if not bool(
-            xp.all((complement > 0.0) & (weighted_share(self.ridge, eigenvalues, *two_sum(2.0, -alpha)) > 0.0))
-        ):
+        complement, above_minus_one = _gaps(self.ridge, alpha, eigenvalues)
+        if not bool(xp.all((complement > 0.0) & (above_minus_one > 0.0))):
             edge = self.ridge / float(xp.max(eigenvalues))
             raise ValueError(
                 f"label_weight must be > {-edge!r} and < {2.0 + edge!r} (-ridge/d_max and 2 + ridge/d_max) for the"
@@ -297,19 +295,26 @@ class SelfDistillationLimit(Filter):
         return Modes(ridge.coefficient * amplified, ridge.shrinkage * amplified, ridge.residual / complement)
 
 
+def _gaps(ridge: float, label_weight: float, eigenvalues: Array) -> tuple[Array, Array]:
+    """`1 − q` and `1 + q` for `q = (1 − α)·d/(d + ridge)`, each with its own full precision."""
+    below_one = weighted_share(ridge, eigenvalues, label_weight)
+    above_minus_one = weighted_share(ridge, eigenvalues, *two_sum(2.0, -label_weight))
+    return below_one, above_minus_one
+
+
 class _Powers(NamedTuple):
     """Powers of `q = (1 − α)·d/(d + ridge)` for exponents up to 10^12, where an error of one ulp in q is too much."""
 
     log_magnitude: Array
     negative: Array
-    complement: Array  # 1 − q
+    complement: Array
+    """`1 − q`."""
 
     @classmethod
     def of(cls, ridge: float, label_weight: float, eigenvalues: Array) -> _Powers:
         xp = array_namespace(eigenvalues)
         q = (1.0 - label_weight) * Ridge(ridge).modes(eigenvalues).shrinkage
-        below_one = weighted_share(ridge, eigenvalues, label_weight)
-        above_minus_one = weighted_share(ridge, eigenvalues, *two_sum(2.0, -label_weight))
+        below_one, above_minus_one = _gaps(ridge, label_weight, eigenvalues)
         gap = xp.where(q < 0.0, above_minus_one, below_one)  # 1 − |q|
         near = gap < 0.5
         log_near = xp.log1p(-xp.where(near, gap, xp.zeros_like(gap)))
@@ -325,7 +330,7 @@ class _Powers(NamedTuple):
 
     def near_one(self, exponent: int) -> Array:
         """Where `q^exponent` lies between 1/e and e."""
-        close = abs(exponent * self.log_magnitude) < 1.0
+        close = array_namespace(self.complement).abs(self._log(exponent)) < 1.0
         return close & ~self.negative if exponent % 2 else close
 
     def power(self, exponent: int) -> Array:
@@ -341,9 +346,12 @@ class _Powers(NamedTuple):
     def scale(self, factor: Array, exponent: int) -> Array:
         """`factor · q^exponent`, in two halves so that a tiny factor meets a huge power without overflow."""
         xp = array_namespace(self.complement)
-        half = xp.exp(0.5 * (exponent * self.log_magnitude))
+        half = xp.exp(0.5 * self._log(exponent))
         signed = xp.where(self.negative, -factor, factor) if exponent % 2 else factor
         return (signed * half) * half
 
     def _small_log(self, exponent: int) -> Array:
-        return array_namespace(self.complement).clip(exponent * self.log_magnitude, -1.0, 1.0)
+        return array_namespace(self.complement).clip(self._log(exponent), -1.0, 1.0)
+
+    def _log(self, exponent: int) -> Array:
+        return float(exponent) * self.log_magnitude

@@ -327,4 +327,4 @@ def _label_weights(label_weight: Any, n_steps: int) -> list[float]:
 def _real_list(name: str, values: Any) -> list[float]:
     array = require_array(name, values)
     require_ndim(name, array, 1)
-    return [float(value) for value in array]
+    return [float(value) for value in to_numpy(array)]

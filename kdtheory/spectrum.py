@@ -107,8 +107,7 @@ class Spectrum:
         require_ndim("K", gram, 2)
         if gram.shape[0] != gram.shape[1]:
             raise ValueError(f"K must be square, got shape {tuple(gram.shape)}")
-        _require_symmetric(gram)
-        ascending, vectors = _eigh(0.5 * gram + 0.5 * gram.T)
+        ascending, vectors = _eigh(_symmetrised(gram))
         xp = array_namespace(gram)
         d = xp.flip(ascending)
         largest = float(xp.max(xp.abs(d)))
@@ -183,15 +182,18 @@ class Spectrum:
         return f"Spectrum(n_points={self.n_points}, rank={self.rank}, d_max={first:.6g}, d_min={last:.6g})"
 
 
-def _require_symmetric(gram: Array) -> None:
+def _symmetrised(gram: Array) -> Array:
+    """Return the mean of a matrix and its transpose, if they are the same to within the tolerance."""
     xp = array_namespace(gram)
-    difference = xp.abs(gram - gram.T)
-    allowed = _SYMMETRY_TOLERANCE * float(xp.max(xp.abs(gram)))
-    if float(xp.max(difference)) > allowed:
-        i, j = first_index(xp, difference > allowed)
+    mean = 0.5 * gram + 0.5 * gram.T
+    deviation = xp.abs(gram - mean)  # half of the asymmetry, without reading the matrix across its rows again
+    allowed = 0.5 * _SYMMETRY_TOLERANCE * float(xp.max(xp.abs(gram)))
+    if float(xp.max(deviation)) > allowed:
+        i, j = first_index(xp, deviation > allowed)
         raise ValueError(
             f"K must be symmetric, got {float(gram[i, j])!r} at {(i, j)} and {float(gram[j, i])!r} at {(j, i)}"
         )
+    return mean
 
 
 def _eigh(gram: Array) -> tuple[Array, Array]:

@@ -116,6 +116,13 @@ def test_plain_numbers_follow_the_gram_matrix(xp):
     assert_same(path.predict(np.eye(2)), [[0.5, 1.0], [0.25, 0.5]], xp)
 
 
+def test_chosen_label_weights_go_straight_into_a_path(xp):
+    K_, y, K_val = xp.asarray(K), xp.asarray(TARGETS["one output"]), xp.asarray(K_TEST)
+    weights = greedy_label_weights(K_, y, ridge=0.5, n_steps=3, K_val=K_val, y_val=xp.asarray([1.0, 0.0, -1.0, 2.0]))
+    path = selfdistill_closed_form(K_, y, ridge=0.5, n_steps=3, label_weight=weights)
+    np.testing.assert_array_equal(to_numpy(path.label_weights), to_numpy(weights))
+
+
 def test_targets_of_a_third_library_are_refused():
     with pytest.raises(TypeError, match="y must be an array of the same library as K, got ArrayImpl"):
         selfdistill_closed_form(array_api_strict.asarray(np.eye(2)), jnp.ones(2), ridge=1.0, n_steps=2)

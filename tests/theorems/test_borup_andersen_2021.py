@@ -55,7 +55,7 @@ def test_eq_2_the_student_minimises_the_distillation_objective(seed, label_weigh
 
 @given(st.integers(0, 1000), real_weights, log_uniform(1e-2, 1e1))
 def test_footnote_7_mixing_losses_and_mixing_targets_differ_by_half_alpha_times_one_minus_alpha(seed, alpha, ridge):
-    """The paper prints the constant without the half, and with the opposite sign."""
+    """The paper prints α(α − 1) without the half, and leaves open which of the two objectives is the larger one."""
     rng = np.random.default_rng(seed)
     features, y1, y2 = rng.standard_normal((5, 3)), rng.standard_normal(5), rng.standard_normal(5)
     mixed = alpha * y1 + (1 - alpha) * y2
