@@ -1,15 +1,13 @@
 """Closed forms for knowledge distillation and kernel regression: one spectrum, and every model a filter on it."""
 
-from kdtheory.constrained import ConstrainedPath, selfdistill_constrained
-from kdtheory.filters import Distilled, Filter, Ridge, SelfDistillation, SelfDistillationLimit
-from kdtheory.label_weights import (
-    LabelWeightWarning,
+from kdtheory.combinations import (
     UnreachableCombinationError,
     combination_from_label_weights,
-    greedy_label_weights,
-    joint_label_weights,
     label_weights_from_combination,
 )
+from kdtheory.constrained import ConstrainedPath, selfdistill_constrained
+from kdtheory.filters import Distilled, Filter, Ridge, SelfDistillation, SelfDistillationLimit
+from kdtheory.label_weights import LabelWeightWarning, greedy_label_weights, joint_label_weights
 from kdtheory.selfdistill import SelfDistillationPath, selfdistill_closed_form, selfdistill_grid
 from kdtheory.spectral_fit import SpectralFit
 from kdtheory.spectrum import Spectrum

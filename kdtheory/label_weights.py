@@ -1,9 +1,7 @@
 """The best label weights on validation data: one step at a time, or over all steps at once.
 
-A model of `τ` self-distillation steps is an affine combination `Σ_j c_j f_j`, `Σ_j c_j = 1`, of the pure models `f_j`
-that j fits with label weight 0 give. The label weights break the stick from its far end: with the tail sums
-`s_j = c_j + … + c_τ`, step `τ − j + 1` has the label weight `1 − s_{j+1}/s_j`. So what is best over all label weights
-is a linear least-squares problem in the tail sums.
+A model of `τ` self-distillation steps is an affine combination of pure models (`kdtheory.combinations`), so what is
+best over all label weights is a linear least-squares problem in the tail sums of the coefficients.
 """
 
 from __future__ import annotations
@@ -22,21 +20,17 @@ from kdtheory._typing import Array
 from kdtheory._validation import (
     require_array,
     require_cross_gram,
-    require_ndim,
     require_positive,
     require_positive_integer,
     require_targets,
 )
+from kdtheory.combinations import break_stick
 from kdtheory.filters import Modes, Ridge, distil
 from kdtheory.spectrum import Spectrum, as_spectrum
 
 
 class LabelWeightWarning(UserWarning):
     """The best label weights are not unique, or no finite ones reach the best model."""
-
-
-class UnreachableCombinationError(ValueError):
-    """No finite label weights give this combination of pure models."""
 
 
 def greedy_label_weights(
@@ -186,87 +180,11 @@ def joint_label_weights(
         filter_values = filter_values * problem.ridge.shrinkage
     steps = np.stack(directions, axis=1)
     if unit_interval:
-        return from_numpy(_break_stick(_simplex_tails(steps, error)), like=problem.y_val)
+        return from_numpy(break_stick(_simplex_tails(steps, error)), like=problem.y_val)
     influence = np.concatenate([[0.0], np.linalg.norm(steps, axis=0)])
     resolution = math.sqrt(array_namespace(problem.y_val).finfo(problem.y_val.dtype).eps)
     tails = _off_zero(_affine_tails(steps, error, resolution), influence, resolution)
-    return from_numpy(_break_stick(tails), like=problem.y_val)
-
-
-def combination_from_label_weights(label_weights: Any) -> Array:
-    """Coefficients of the pure models in the last step of a self-distillation.
-
-    Parameters
-    ----------
-    label_weights : array of shape (n_steps - 1,)
-        Label weights of steps 2..n_steps; any real numbers.
-
-    Returns
-    -------
-    array of shape (n_steps,)
-        Coefficient c_j of the model of j fits with label weight 0, for j = 1..n_steps. They sum to 1, and lie in
-        [0, 1] exactly if the label weights do.
-
-    Notes
-    -----
-    Source: Borup & Andersen (2021), Theorem 4.1, eq. 6.
-
-    Examples
-    --------
-    >>> combination_from_label_weights([0.5, 0.25])
-    array([0.25 , 0.375, 0.375])
-    """
-    weights = np.atleast_1d(np.asarray(label_weights, dtype=float))
-    if weights.size:
-        require_ndim("label_weights", require_array("label_weights", weights), 1)
-    tails = np.concatenate([[1.0], np.cumprod(1.0 - weights[::-1])])
-    coefficients = tails.copy()
-    coefficients[:-1] *= weights[::-1]
-    return coefficients
-
-
-def label_weights_from_combination(combination: Any) -> Array:
-    """Label weights whose last step is a given affine combination of the pure models.
-
-    Parameters
-    ----------
-    combination : array of shape (n_steps,)
-        Coefficients c_1..c_{n_steps} of the pure models, with sum 1.
-
-    Returns
-    -------
-    array of shape (n_steps - 1,)
-        Label weights of steps 2..n_steps. Those that have no influence are 1.
-
-    Raises
-    ------
-    ValueError
-        When the coefficients do not sum to 1.
-    UnreachableCombinationError
-        When a tail sum is zero and a later coefficient is not, as for (1, 1, -1).
-
-    Notes
-    -----
-    Source: derived for this package; the inverse of Borup & Andersen (2021), eq. 6.
-
-    Examples
-    --------
-    >>> label_weights_from_combination([0.25, 0.375, 0.375])
-    array([0.5 , 0.25])
-    """
-    coefficients = np.asarray(require_array("combination", combination), dtype=float)
-    require_ndim("combination", coefficients, 1)
-    sizes = np.cumsum(np.abs(coefficients[::-1]))[::-1]
-    tails = np.cumsum(coefficients[::-1])[::-1]
-    if abs(tails[0] - 1.0) > 1e-10 * sizes[0]:
-        raise ValueError(f"combination must sum to 1, got the sum {float(tails[0])!r}")
-    lost = np.abs(tails) <= np.finfo(float).eps * sizes  # a sum that is nothing but the rounding of its terms
-    if np.any(lost & (sizes > 0.0)):
-        j = int(np.argmax(lost & (sizes > 0.0)))
-        raise UnreachableCombinationError(
-            f"combination must not have a tail sum of 0 with other coefficients in it, got {coefficients[j:].tolist()}"
-        )
-    return _break_stick(tails)
+    return from_numpy(break_stick(tails), like=problem.y_val)
 
 
 @dataclass(frozen=True, eq=False)
@@ -368,13 +286,6 @@ def _off_zero(tails: np.ndarray, influence: np.ndarray, resolution: float) -> np
             "no finite label weights reach the best combination; they approach it", LabelWeightWarning, stacklevel=3
         )
     return tails
-
-
-def _break_stick(tails: np.ndarray) -> np.ndarray:
-    """Label weights of steps 2..n_steps from the tail sums; 1 where nothing is left to divide."""
-    left, passed_on = tails[:-1], tails[1:]
-    shares = np.divide(passed_on, left, out=np.zeros(len(left)), where=passed_on != 0.0)
-    return (1.0 - shares)[::-1]
 
 
 def _column(array: Array) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, SupportsFloat, SupportsIndex
@@ -20,6 +19,7 @@ from kdtheory._validation import (
     require_real,
     require_targets,
 )
+from kdtheory.combinations import combination_from_label_weights
 from kdtheory.filters import Modes, Ridge, SelfDistillationLimit, distil
 from kdtheory.spectral_fit import SpectralFit
 from kdtheory.spectrum import as_spectrum
@@ -271,7 +271,8 @@ def selfdistill_grid(
         if weight in lifted:
             row[:, lifted.index(weight)] = np.eye(n_steps_)
         else:
-            row[:, 0] = _combinations_of_pure_models(weight, n_steps_)
+            for step in range(n_steps_):
+                row[step, 0, : step + 1] = combination_from_label_weights([weight] * step)
     spectrum = as_spectrum(K)
     d = spectrum.eigenvalues
     modes = [[_steps(d, penalty, [weight] * (n_steps_ - 1)) for weight in lifted] for penalty in penalties]
@@ -300,16 +301,6 @@ def _join(how: str, parts: list[Modes]) -> Modes:
     """Stack or concatenate the arrays of several modes along their first axis."""
     join = getattr(array_namespace(parts[0].shrinkage), how)
     return Modes(*(join(arrays) for arrays in zip(*parts, strict=True)))
-
-
-def _combinations_of_pure_models(label_weight: float, n_steps: int) -> np.ndarray:
-    """Row t: the coefficients of A, A², ... in step t + 1 with a constant label weight."""
-    rows = np.zeros((n_steps, n_steps))
-    rows[0, 0] = 1.0
-    for teacher, student in itertools.pairwise(rows):
-        student[0] = label_weight
-        student[1:] = (1.0 - label_weight) * teacher[:-1]
-    return rows
 
 
 def _label_weights(label_weight: Any, n_steps: int) -> list[float]:

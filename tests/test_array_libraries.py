@@ -13,8 +13,10 @@ from kdtheory import (
     SelfDistillation,
     SelfDistillationLimit,
     Spectrum,
+    combination_from_label_weights,
     greedy_label_weights,
     joint_label_weights,
+    label_weights_from_combination,
     selfdistill_closed_form,
     selfdistill_constrained,
     selfdistill_grid,
@@ -121,6 +123,12 @@ def test_chosen_label_weights_go_straight_into_a_path(xp):
     weights = greedy_label_weights(K_, y, ridge=0.5, n_steps=3, K_val=K_val, y_val=xp.asarray([1.0, 0.0, -1.0, 2.0]))
     path = selfdistill_closed_form(K_, y, ridge=0.5, n_steps=3, label_weight=weights)
     np.testing.assert_array_equal(to_numpy(path.label_weights), to_numpy(weights))
+
+
+def test_combinations(xp):
+    combination = combination_from_label_weights(xp.asarray([0.5, 0.25]))
+    assert_same(combination, [0.25, 0.375, 0.375], xp)
+    assert_same(label_weights_from_combination(combination), [0.5, 0.25], xp)
 
 
 def test_targets_of_a_third_library_are_refused():
