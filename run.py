@@ -100,6 +100,7 @@ def check(*arguments: str) -> None:
 def benchmarks(*arguments: str) -> None:
     """Run the benchmarks, in one process, and keep their results; each pins its own BLAS threads."""
     results = ROOT / "benchmarks" / "results" / "core.json"
+    results.parent.mkdir(exist_ok=True)
     files = ("benchmarks/bench_core.py", "benchmarks/bench_import.py")
     run(program("python"), "-m", "pytest", *files, "--benchmark-enable", f"--benchmark-json={results}", *arguments)
 

@@ -6,19 +6,23 @@ from kdtheory.combinations import (
     label_weights_from_combination,
 )
 from kdtheory.constrained import ConstrainedPath, selfdistill_constrained
-from kdtheory.filters import Distilled, Filter, Ridge, SelfDistillation, SelfDistillationLimit
+from kdtheory.filters import Distilled, Filter, Modes, Ridge, SelfDistillation, SelfDistillationLimit
 from kdtheory.label_weights import LabelWeightWarning, greedy_label_weights, joint_label_weights
-from kdtheory.selfdistill import SelfDistillationPath, selfdistill_closed_form, selfdistill_grid
+from kdtheory.selfdistill import SelfDistillationGrid, SelfDistillationPath, selfdistill_closed_form, selfdistill_grid
 from kdtheory.spectral_fit import SpectralFit
 from kdtheory.spectrum import Spectrum
+
+__version__ = "0.1.0"
 
 __all__ = [
     "ConstrainedPath",
     "Distilled",
     "Filter",
     "LabelWeightWarning",
+    "Modes",
     "Ridge",
     "SelfDistillation",
+    "SelfDistillationGrid",
     "SelfDistillationLimit",
     "SelfDistillationPath",
     "SpectralFit",

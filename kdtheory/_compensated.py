@@ -37,10 +37,8 @@ def weighted_share(ridge: float, eigenvalues: Array, weight: float, weight_error
     ridges = xp.full_like(eigenvalues, ridge)
     weights = xp.full_like(eigenvalues, weight)
     largest = xp.maximum(ridges, eigenvalues)
-    head_room = xp.where(largest > xp.finfo(eigenvalues.dtype).max / 2.0**30, xp.full_like(largest, 2.0**-30), 1.0)
-    largest = largest * head_room
-    x, x_error = _quotient(ridges * head_room, largest)
-    y, y_error = _quotient(eigenvalues * head_room, largest)
+    x, x_error = _quotient(ridges, largest)
+    y, y_error = _quotient(eigenvalues, largest)
     product, product_error = two_product(weights, y)
     errors = product_error + weights * y_error + weight_error * y + x_error
     return ((x + product) + errors) / (x + y)
@@ -53,7 +51,12 @@ def _quotient(x: Array, y: Array) -> tuple[Array, Array]:
 
 
 def _split(x: Array) -> tuple[Array, Array]:
-    half_precision = 27 if array_namespace(x).finfo(x.dtype).bits == 64 else 12
-    scaled = x * (2.0**half_precision + 1.0)
-    high = scaled - (scaled - x)
+    """`x` as the sum of two numbers of half its digits."""
+    xp = array_namespace(x)
+    half_precision = 27 if xp.finfo(x.dtype).bits == 64 else 12
+    small_enough = xp.finfo(x.dtype).max / 2.0 ** (half_precision + 2)
+    # The product with a power of two is exact; without it the huge would overflow in the next line.
+    room = xp.where(xp.abs(x) > small_enough, xp.full_like(x, 2.0**-half_precision), xp.ones_like(x))
+    scaled = (x * room) * (2.0**half_precision + 1.0)
+    high = (scaled - (scaled - x * room)) / room
     return high, x - high

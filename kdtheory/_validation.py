@@ -14,10 +14,12 @@ from kdtheory._typing import Array, Namespace
 
 def require_real(name: str, value: SupportsFloat) -> float:
     """`value` as a finite float."""
+    if isinstance(value, str | bytes | bool | np.bool_):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
     try:
-        if isinstance(value, str | bytes):
-            raise TypeError
         number = float(value)
+    except OverflowError as error:
+        raise ValueError(f"{name} must be at most about 1.8e308 in size, got a larger integer") from error
     except (TypeError, ValueError) as error:
         raise TypeError(f"{name} must be a real number, got {value!r}") from error
     if not math.isfinite(number):
@@ -46,7 +48,14 @@ def require_positive_integer(name: str, value: SupportsIndex) -> int:
     return number
 
 
-def require_array(name: str, value: Any, *, like: Array | None = None) -> Array:
+def require_bool(name: str, value: bool) -> bool:
+    """`value` as it is, if it is a bool."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def require_array(name: str, value: Any, *, like: Array | None = None, allow_empty: bool = False) -> Array:
     """`value` as an array of finite real floating-point numbers.
 
     Lists and data frames become numpy arrays. With `like`, the result has the array library, the dtype and the
@@ -60,12 +69,19 @@ def require_array(name: str, value: Any, *, like: Array | None = None) -> Array:
             raise TypeError(f"{name} must be an array of the same library as K, got {type(value).__name__}")
         array = target.asarray(array, dtype=like.dtype, device=device(like))
         xp = target
-    if math.prod(array.shape) == 0:
+    if math.prod(array.shape) == 0 and not allow_empty:
         raise ValueError(f"{name} must not be empty, got shape {tuple(array.shape)}")
     finite = xp.isfinite(array)
     if not bool(xp.all(finite)):
         where = first_index(xp, ~finite)
         raise ValueError(f"{name} must be finite, got {float(array[where])} at {_position(where)}")
+    return array
+
+
+def require_vector(name: str, value: Any, *, allow_empty: bool = False) -> Array:
+    """`value` as a one-dimensional array of finite real floating-point numbers."""
+    array = require_array(name, value, allow_empty=allow_empty)
+    require_ndim(name, array, 1)
     return array
 
 
@@ -133,4 +149,6 @@ def _numeric_array(name: str, value: Any) -> Array:
         return value.astype(np.float64)
     if not xp.isdtype(value.dtype, "real floating"):
         return xp.astype(value, xp.asarray(0.0).dtype)
+    if xp.finfo(value.dtype).bits < 32:  # no library decomposes matrices of half precision
+        return xp.astype(value, xp.float32)
     return value

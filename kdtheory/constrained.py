@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Any, SupportsFloat, SupportsIndex
 
@@ -48,26 +49,26 @@ class ConstrainedPath(SpectralFit):
         return int(self.ridges.shape[0])
 
     @property
-    def min_rounds(self) -> int:
+    def rounds_lower_bound(self) -> int:
         """Sharp lower bound `⌈r_0⌉ − 1` on the rounds before collapse; attained when all eigenvalues are equal.
 
         Source: derived for this package from the constraint, which every round meets with equality.
         """
-        return max(math.ceil(self.signal_to_tolerance) - 1, 0)
+        return math.ceil(self.signal_to_tolerance / _COLLAPSE) - 1
 
     @property
-    def max_rounds(self) -> int:
+    def rounds_upper_bound(self) -> int:
         """Upper bound on the rounds before collapse: the largest integer below `r_0²`.
 
         Source: derived for this package, as `‖y_{t+1}‖² <= ‖y_t‖² − n·tolerance`.
         """
-        return max(math.ceil(self.signal_to_tolerance**2) - 1, 0)
+        return math.ceil(Fraction(self.signal_to_tolerance / _COLLAPSE) ** 2) - 1
 
     @property
-    def guaranteed_rounds(self) -> float:
+    def rounds_guaranteed(self) -> float:
         """The published guarantee `(r_0 − 1)/κ` with the condition number κ of K; 0 for a singular K.
 
-        Source: Mobahi et al. (2020). Never above `min_rounds`, and usually far below.
+        Source: Mobahi et al. (2020). Never above `rounds_lower_bound`, and usually far below.
         """
         d = self.spectrum.eigenvalues
         return max(self.signal_to_tolerance - 1.0, 0.0) * float(d[-1]) / (float(d[0]) or 1.0)
@@ -93,7 +94,8 @@ class ConstrainedPath(SpectralFit):
         end = "collapsed" if self.collapsed else "not collapsed"
         return (
             f"ConstrainedPath(n_points={self.spectrum.n_points}, tolerance={self.tolerance:.6g},"
-            f" n_rounds={self.n_rounds}, {end}, bounds on rounds [{self.min_rounds}, {self.max_rounds}])"
+            f" n_rounds={self.n_rounds}, {end}, rounds_lower_bound={float(self.rounds_lower_bound):.6g},"
+            f" rounds_upper_bound={self.rounds_upper_bound:.6g})"
         )
 
 
@@ -139,7 +141,7 @@ def selfdistill_constrained(
     --------
     >>> path = selfdistill_constrained([[2.0, 0.0], [0.0, 2.0]], [3.0, 4.0], tolerance=0.5)
     >>> path
-    ConstrainedPath(n_points=2, tolerance=0.5, n_rounds=4, collapsed, bounds on rounds [4, 24])
+    ConstrainedPath(n_points=2, tolerance=0.5, n_rounds=4, collapsed, rounds_lower_bound=4, rounds_upper_bound=24)
     >>> path.ridges
     array([0.5       , 0.66666667, 1.        , 2.        ])
     """
@@ -151,22 +153,22 @@ def selfdistill_constrained(
     targets = require_targets("y", y, spectrum.n_points, like=d)
     coordinates = spectrum.coordinates(targets)
     outside = targets - spectrum.eigenvectors @ coordinates
-    # Only the size of each component matters, and the sizes are few: plain numpy in double precision from here on.
+    # Only the size of each component matters, in units of the tolerance: plain numpy in double precision from here on.
     levels = np.append(to_numpy(d), 0.0)
-    sizes = np.append(_row_norms(coordinates), np.linalg.norm(_row_norms(outside)))
-    radius = math.sqrt(spectrum.n_points * allowed)
-    signal = float(np.linalg.norm(sizes)) / radius
+    radius = math.sqrt(spectrum.n_points) * math.sqrt(allowed)
+    sizes = np.append(_row_norms(coordinates) / radius, np.linalg.norm(_row_norms(outside) / radius))
+    signal = float(np.linalg.norm(sizes))
     unfitted = float(np.linalg.norm(sizes[levels == 0.0]))
-    if signal > _COLLAPSE and unfitted >= radius:
+    if signal > _COLLAPSE and unfitted * _COLLAPSE >= 1.0:
         raise ValueError(
-            f"tolerance must be above {unfitted**2 / spectrum.n_points:.6g}, the mean squared error that a singular K"
-            f" cannot fit, got {allowed!r}"
+            f"tolerance must be above {unfitted**2 * allowed:.6g}, the mean squared error that a singular K cannot fit,"
+            f" got {allowed!r}"
         )
     modes: list[Modes] = []
     ridges: list[float] = []
     teacher = Modes(xp.zeros_like(d), xp.ones_like(d), xp.zeros_like(d))  # the targets themselves
-    while len(ridges) < limit and np.linalg.norm(sizes) > radius * _COLLAPSE:
-        ridge = _active_penalty(levels, sizes, radius)
+    while len(ridges) < limit and np.linalg.norm(sizes) > _COLLAPSE:
+        ridge = _active_penalty(levels, sizes)
         teacher = distil(teacher, Ridge(ridge).modes(d), label_weight=0.0)
         sizes = sizes * (levels / (levels + ridge))
         ridges.append(ridge)
@@ -178,7 +180,7 @@ def selfdistill_constrained(
         modes=Modes(*(xp.stack(parts) for parts in zip(*modes, strict=True))) if modes else Modes(none, none, none),
         ridges=from_numpy(np.array(ridges), like=d),
         tolerance=allowed,
-        collapsed=bool(np.linalg.norm(sizes) <= radius * _COLLAPSE),
+        collapsed=bool(np.linalg.norm(sizes) <= _COLLAPSE),
         signal_to_tolerance=signal,
     )
 
@@ -187,15 +189,15 @@ _COLLAPSE = 1.0 + 64.0 * np.finfo(float).eps
 """A chain whose targets meet the tolerance to within rounding has collapsed."""
 
 
-def _active_penalty(levels: np.ndarray, sizes: np.ndarray, radius: float) -> float:
-    """Find the penalty c > 0 with `‖sizes · c/(c + levels)‖ = radius`, for `‖sizes‖ > radius`."""
+def _active_penalty(levels: np.ndarray, sizes: np.ndarray) -> float:
+    """Find the penalty c > 0 with `‖sizes · c/(c + levels)‖ = 1`, for `‖sizes‖ > 1`."""
 
     def excess(log_penalty: float) -> float:
         penalty = math.exp(log_penalty)
-        return float(np.linalg.norm(sizes * (penalty / (penalty + levels)))) / radius - 1.0
+        return float(np.linalg.norm(sizes * (penalty / (penalty + levels)))) - 1.0
 
     positive = levels[levels > 0.0]
-    margin = float(np.linalg.norm(sizes)) / radius - 1.0
+    margin = float(np.linalg.norm(sizes)) - 1.0
     low, high = math.log(positive.min() / margin), math.log(positive.max() / margin)
     while excess(low) > 0.0:  # components on zero eigenvalues, or rounding at the end of the bracket
         low -= 1.0
@@ -207,6 +209,9 @@ def _active_penalty(levels: np.ndarray, sizes: np.ndarray, radius: float) -> flo
 
 
 def _row_norms(array: Array) -> np.ndarray:
-    """Euclidean norm of each row; the absolute value of each entry of a vector."""
+    """Euclidean norm of each row; the absolute value of each entry of a vector. Squares neither over- nor underflow."""
     rows = to_numpy(array)
-    return np.linalg.norm(rows.reshape(rows.shape[0], -1), axis=1)
+    rows = np.abs(rows.reshape(rows.shape[0], -1))
+    largest = rows.max(axis=1, keepdims=True)
+    scale = np.where(largest > 0.0, largest, 1.0)
+    return largest[:, 0] * np.linalg.norm(rows / scale, axis=1)

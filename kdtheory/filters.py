@@ -51,31 +51,36 @@ class Filter(ABC):
         -------
         array
             `q(d)`, with the shape, library, dtype and device of `eigenvalues`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When the eigenvalues are not finite real numbers >= 0.
+        OverflowError
+            When the result is beyond the floating-point range.
         """
-        return self._evaluate(eigenvalues).coefficient
+        return self._evaluate(eigenvalues, "coefficient")
 
     def shrinkage(self, eigenvalues: Any, /) -> Array:
         """Return `d·q(d)`, what remains of each mode of the targets in the fitted values."""
-        return self._evaluate(eigenvalues).shrinkage
+        return self._evaluate(eigenvalues, "shrinkage")
 
     def residual(self, eigenvalues: Any, /) -> Array:
         """Return `1 − d·q(d)`, what is missing of each mode, accurate also where it is tiny."""
-        return self._evaluate(eigenvalues).residual
+        return self._evaluate(eigenvalues, "residual")
 
     @abstractmethod
     def modes(self, eigenvalues: Array, /) -> Modes:
         """Evaluate the formulas on a valid floating-point array, without any check."""
 
-    def _evaluate(self, eigenvalues: Any) -> Modes:
+    def _evaluate(self, eigenvalues: Any, part: str) -> Array:
         d = require_array("eigenvalues", eigenvalues)
         xp = array_namespace(d)
         if bool(xp.any(d < 0.0)):
             raise ValueError(f"eigenvalues must be >= 0, got {float(d[first_index(xp, d < 0.0)])}")
-        with np.errstate(all="ignore"):  # what overflows is refused below, under its own name
-            modes = self.modes(d)
-        for values, name in zip(modes, Modes._fields, strict=True):
-            require_representable(values, f"{name} of {self}")
-        return modes
+        with np.errstate(all="ignore"):  # what overflows is refused under its own name
+            values = getattr(self.modes(d), part)
+        return require_representable(values, f"{part} of {self}")
 
 
 @dataclass(frozen=True)
@@ -197,8 +202,9 @@ class SelfDistillation(Filter):
     Notes
     -----
     Source: Borup & Andersen (2021), Theorem 4.1 and Lemma 4.2, as a geometric sum. Relative error below 1e-12 in
-    double precision for eigenvalues from 1e-300 to 1e300 and up to 10^12 steps; next to a sign change of B, which
-    only label weights outside [0, 1] have, the error is relative to the terms that cancel.
+    double precision for eigenvalues from 1e-300 to 1e300, penalties at most 1e300 times smaller than these, label
+    weights up to 1e200 in size and 10^12 steps. Next to a sign change of B, which only label weights outside [0, 1]
+    have, the error is relative to the terms that cancel.
 
     Examples
     --------
@@ -227,16 +233,16 @@ class SelfDistillation(Filter):
         q = _Powers.of(self.ridge, alpha, eigenvalues)
         # Away from q^m = 1 the sums are taken apart, `(1 − q^m)/(1 − q)` into a constant and a transient: the transient
         # has the factor 1 − a, which may be tiny where the two parts of the sum are huge.
-        missing = ridge.residual / q.nonzero_complement
+        divisor = q.nonzero_complement
         target = xp.where(
             q.near_one(imitated),
             q.power(imitated) + alpha * q.geometric_sum(imitated),
-            alpha / q.nonzero_complement + q.scale((1.0 - alpha) * missing, imitated),
+            alpha / divisor + q.scale(ridge.residual, (1.0 - alpha) / divisor, imitated),
         )
         residual = xp.where(
             q.near_one(n_steps),
             ridge.residual * q.geometric_sum(n_steps),
-            missing - q.scale(missing, n_steps),
+            ridge.residual / divisor - q.scale(ridge.residual, (1.0 - alpha) * ridge.shrinkage / divisor, imitated),
         )
         return Modes(ridge.coefficient * target, ridge.shrinkage * target, residual)
 
@@ -343,12 +349,12 @@ class _Powers(NamedTuple):
         sums = -xp.expm1(self._small_log(exponent)) / self.nonzero_complement
         return xp.where(self.complement == 0.0, xp.full_like(sums, float(exponent)), sums)
 
-    def scale(self, factor: Array, exponent: int) -> Array:
-        """`factor · q^exponent`, in two halves so that a tiny factor meets a huge power without overflow."""
+    def scale(self, tiny: Array, factor: Array, exponent: int) -> Array:
+        """`tiny · factor · q^exponent`, the power in quarters: what is tiny meets what is huge without overflow."""
         xp = array_namespace(self.complement)
-        half = xp.exp(0.5 * self._log(exponent))
-        signed = xp.where(self.negative, -factor, factor) if exponent % 2 else factor
-        return (signed * half) * half
+        quarter = xp.exp(0.25 * self._log(exponent))
+        signed = xp.where(self.negative, -tiny, tiny) if exponent % 2 else tiny
+        return (signed * quarter) * factor * quarter * quarter * quarter
 
     def _small_log(self, exponent: int) -> Array:
         return array_namespace(self.complement).clip(self._log(exponent), -1.0, 1.0)

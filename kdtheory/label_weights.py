@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, SupportsFloat, SupportsIndex
 
@@ -19,9 +20,12 @@ from kdtheory._interop import from_numpy, to_numpy
 from kdtheory._typing import Array
 from kdtheory._validation import (
     require_array,
+    require_bool,
     require_cross_gram,
     require_positive,
     require_positive_integer,
+    require_real,
+    require_representable,
     require_targets,
 )
 from kdtheory.combinations import break_stick
@@ -67,6 +71,13 @@ def greedy_label_weights(
     array of shape (n_steps - 1,)
         Label weights of steps 2..n_steps, for `selfdistill_closed_form`.
 
+    Raises
+    ------
+    ValueError, TypeError
+        For bad input, naming the argument, the rule and the value.
+    OverflowError
+        When a validation prediction is beyond the floating-point range.
+
     Warns
     -----
     LabelWeightWarning
@@ -75,7 +86,8 @@ def greedy_label_weights(
     Notes
     -----
     No step is worse than the first, but a later step may be worse than an earlier one: keep the best.
-    `joint_label_weights` does better with the same number of steps.
+    `joint_label_weights` has a smaller validation error with the same number of steps; whether it also predicts better
+    depends on the validation set.
 
     Cost: `O(n² + m·n)` for each step and output after the decomposition.
 
@@ -87,6 +99,7 @@ def greedy_label_weights(
     array([0.2       , 0.42857143])
     """
     problem = _ValidationProblem.of(K, y, ridge, n_steps, K_val, y_val)
+    within = require_bool("unit_interval", unit_interval)
     teacher = problem.ridge
     xp = array_namespace(problem.y_val)
     error = problem.y_val - problem.predict(problem.ridge.coefficient)
@@ -104,10 +117,10 @@ def greedy_label_weights(
             weight = 1.0
         else:
             direction = change / size
-            weight = 1.0 + float(xp.sum(direction * error)) / (size * float(xp.sum(direction * direction)))
-        if unit_interval:
+            weight = 1.0 + float(xp.sum(direction * (error / size))) / float(xp.sum(direction * direction))
+        if within:
             weight = min(max(weight, 0.0), 1.0)
-        weights.append(weight)
+        weights.append(require_real(f"the label weight of step {step}", weight))
         teacher = distil(teacher, problem.ridge, weight)
     return from_numpy(np.array(weights), like=problem.y_val)
 
@@ -149,6 +162,13 @@ def joint_label_weights(
     array of shape (n_steps - 1,)
         Label weights of steps 2..n_steps, for `selfdistill_closed_form`.
 
+    Raises
+    ------
+    ValueError, TypeError
+        For bad input, naming the argument, the rule and the value.
+    OverflowError
+        When a validation prediction is beyond the floating-point range.
+
     Warns
     -----
     LabelWeightWarning
@@ -156,9 +176,10 @@ def joint_label_weights(
 
     Notes
     -----
-    Without a bound the weights may be large, and with few validation points they overfit: there are `n_steps − 1` of
-    them. Steps that add nothing beyond rounding (with r distinct eigenvalues, all from r + 2 on) are left out: the
-    first label weights are then 1.
+    Without a bound the weights may be large: pass them on unrounded, since the last step cancels them to many digits.
+    With few validation points they overfit, as there are `n_steps − 1` of them. With r distinct eigenvalues, steps from
+    r + 2 on add nothing; where a step adds less than the rounding of its huge weights costs, it is left out, and the
+    first label weights are 1. What is left out is decided by the error that the weights reach when they are used.
 
     Cost: `O((n² + m·n)·n_steps)` for each output after the decomposition, and `O(m·n_steps²)`.
 
@@ -171,20 +192,31 @@ def joint_label_weights(
     array([0.2])
     """
     problem = _ValidationProblem.of(K, y, ridge, n_steps, K_val, y_val)
-    error = _column(problem.y_val - problem.predict(problem.ridge.coefficient))
+    within = require_bool("unit_interval", unit_interval)
     if problem.n_steps == 1:
         return from_numpy(np.zeros(0), like=problem.y_val)
+    error = to_numpy(problem.y_val - problem.predict(problem.ridge.coefficient)).reshape(-1)
     directions, filter_values = [], problem.ridge.coefficient * problem.ridge.residual
     for _ in range(2, problem.n_steps + 1):
-        directions.append(_column(problem.predict(filter_values)))  # f_j − f_{j+1}
+        directions.append(to_numpy(problem.predict(filter_values)).reshape(-1))  # f_j − f_{j+1}
         filter_values = filter_values * problem.ridge.shrinkage
-    steps = np.stack(directions, axis=1)
-    if unit_interval:
-        return from_numpy(break_stick(_simplex_tails(steps, error)), like=problem.y_val)
-    influence = np.concatenate([[0.0], np.linalg.norm(steps, axis=0)])
+    steps, unit = np.stack(directions, axis=1), float(np.max(np.abs(error))) or 1.0
+    if within:
+        return from_numpy(break_stick(_simplex_tails(steps / unit, error / unit)), like=problem.y_val)
     resolution = math.sqrt(array_namespace(problem.y_val).finfo(problem.y_val.dtype).eps)
-    tails = _off_zero(_affine_tails(steps, error, resolution), influence, resolution)
-    return from_numpy(break_stick(tails), like=problem.y_val)
+    best, moved = min(
+        (
+            (break_stick(reachable), moved)
+            for tails in _affine_tails(steps / unit, error / unit)
+            for reachable, moved in [_off_zero(tails, steps / unit, resolution)]
+        ),
+        key=lambda candidate: problem.loss(candidate[0]),
+    )
+    if moved:
+        warnings.warn(
+            "no finite label weights reach the best combination; they approach it", LabelWeightWarning, stacklevel=2
+        )
+    return from_numpy(best, like=problem.y_val)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,37 +253,55 @@ class _ValidationProblem:
         return cls(spectrum, spectrum.coordinates(targets), modes, n_steps_, cross, validation)
 
     def predict(self, filter_values: Array) -> Array:
-        return self.K_val @ self.spectrum.lift(filter_values, self.coordinates)
+        return self.predict_with_rounding(filter_values)[0]
 
     def predict_with_rounding(self, filter_values: Array) -> tuple[Array, float]:
         """Predictions, and the size below which they are nothing but rounding."""
         xp = array_namespace(filter_values)
         dual = self.spectrum.lift(filter_values, self.coordinates)
+        with np.errstate(over="ignore", invalid="ignore"):
+            predictions = require_representable(self.K_val @ dual, "the prediction at the validation points")
         unit = xp.finfo(dual.dtype).eps * self.spectrum.n_points
-        return self.K_val @ dual, unit * float(xp.max(xp.abs(self.K_val))) * float(xp.sum(xp.abs(dual)))
+        return predictions, (unit * float(xp.max(xp.abs(self.K_val)))) * float(xp.sum(xp.abs(dual)))
+
+    def loss(self, label_weights: np.ndarray) -> float:
+        """Size of the validation error that these label weights really reach in the arithmetic of K."""
+        teacher = self.ridge
+        with np.errstate(over="ignore", invalid="ignore"):
+            for label_weight in label_weights.tolist():
+                teacher = distil(teacher, self.ridge, label_weight)
+        try:
+            error = to_numpy(self.y_val - self.predict(teacher.coefficient))
+        except OverflowError:
+            return math.inf
+        size = float(np.max(np.abs(error)))
+        return size * float(np.linalg.norm(error / (size or 1.0)))
 
 
-def _affine_tails(steps: np.ndarray, error: np.ndarray, resolution: float) -> np.ndarray:
+def _affine_tails(steps: np.ndarray, error: np.ndarray) -> Iterator[np.ndarray]:
     """Tail sums s_1 = 1, s_2, ... that minimise `‖error + Σ_j s_{j+1} (f_j − f_{j+1})‖`.
 
-    A direction that an orthonormal basis of those before it spans up to the resolution gets the tail sum 0: what it
-    could add would cost its inverse in rounding. Each number of steps keeps the directions of the smaller ones.
+    First over no direction, then over the first, the first two, ...: each adds to an orthonormal basis of those before
+    it. What a late direction adds may be smaller than what its rounding costs, so the caller chooses.
     """
-    norms = np.linalg.norm(steps, axis=0)
-    norms[norms == 0.0] = 1.0
-    directions = steps / norms
+    largest = np.max(np.abs(steps), axis=0)
+    largest[largest == 0.0] = 1.0
+    norms = np.maximum(np.linalg.norm(steps / largest, axis=0), np.finfo(float).tiny)
+    directions = steps / largest / norms
     new_parts = np.zeros(directions.shape[1])
     diagonal = np.abs(np.diagonal(np.linalg.qr(directions, mode="r")))
     new_parts[: len(diagonal)] = diagonal
-    kept = new_parts > resolution
-    solution = np.zeros(directions.shape[1])
-    if np.any(kept):
-        solution[kept] = np.linalg.lstsq(directions[:, kept], -error, rcond=None)[0]
-    return np.concatenate([[1.0], solution / norms])
+    independent = np.flatnonzero(new_parts > 4.0 * np.finfo(float).eps)
+    for count in range(len(independent) + 1):
+        kept = independent[:count]
+        tails = np.zeros(directions.shape[1])
+        if count:
+            tails[kept] = np.linalg.lstsq(directions[:, kept], -error, rcond=0.0)[0]
+        yield np.concatenate([[1.0], tails / norms / largest])
 
 
 def _simplex_tails(steps: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Tail sums of the best combination with coefficients >= 0.
+    """Tail sums, up to a common factor, of the best combination with coefficients >= 0.
 
     The shortest vector in the convex hull of the errors `y_val − f_j` points along the solution of a non-negative
     least-squares problem with one row more, whose weight only scales that solution.
@@ -263,30 +313,22 @@ def _simplex_tails(steps: np.ndarray, error: np.ndarray) -> np.ndarray:
     target = np.zeros(system.shape[0])
     target[-1] = 1.0
     coefficients = scipy.optimize.nnls(system, target)[0]
-    return np.cumsum(coefficients[::-1])[::-1] / coefficients.sum()
+    return np.cumsum(coefficients[::-1])[::-1]
 
 
-def _off_zero(tails: np.ndarray, influence: np.ndarray, resolution: float) -> np.ndarray:
-    """Move tail sums of zero that have anything behind them off zero, where finite label weights exist.
+def _off_zero(tails: np.ndarray, steps: np.ndarray, resolution: float) -> tuple[np.ndarray, bool]:
+    """Move tail sums of zero that have anything behind them off zero, and say whether any was.
 
-    Moving `s_j` by δ changes the model by `δ·influence_j`. But step `τ − j + 2` then has the label weight
-    `1 − δ/s_{j−1}`, whose rounding is a share `eps·s_{j−1}/δ` of δ and so of all that lies behind. The best δ balances
-    the two; `resolution` is the square root of eps.
+    Only then do finite label weights exist. Moving `s_j` by δ changes the model by δ times the length of its step. But
+    step `τ − j + 2` then has the label weight `1 − δ/s_{j−1}`, whose rounding is a share `eps·s_{j−1}/δ` of δ and so
+    of all that lies behind. The best δ balances the two; `resolution` is the square root of eps.
     """
-    tails = tails.copy()
-    moved = False
+    tails, moved = tails.copy(), False
+    influence = np.concatenate([[0.0], np.linalg.norm(steps, axis=0)])
     for j in range(1, len(tails) - 1):
         behind = float(np.max(np.abs(tails[j + 1 :] * influence[j + 1 :])))
         nearest = resolution * math.sqrt(abs(tails[j - 1]) * behind / (influence[j] or 1.0))
         if abs(tails[j]) < nearest:
-            tails[j] = np.copysign(nearest, tails[j])
+            tails[j] = math.copysign(nearest, tails[j])
             moved = True
-    if moved:
-        warnings.warn(
-            "no finite label weights reach the best combination; they approach it", LabelWeightWarning, stacklevel=3
-        )
-    return tails
-
-
-def _column(array: Array) -> np.ndarray:
-    return to_numpy(array).reshape(-1)
+    return tails, moved

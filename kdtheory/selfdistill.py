@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, SupportsFloat, SupportsIndex
@@ -12,12 +13,11 @@ from array_api_compat import array_namespace
 from kdtheory._interop import from_numpy, to_numpy
 from kdtheory._typing import Array
 from kdtheory._validation import (
-    require_array,
-    require_ndim,
     require_positive,
     require_positive_integer,
     require_real,
     require_targets,
+    require_vector,
 )
 from kdtheory.combinations import combination_from_label_weights
 from kdtheory.filters import Modes, Ridge, SelfDistillationLimit, distil
@@ -87,7 +87,7 @@ class SelfDistillationPath(SpectralFit):
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SelfDistillationGrid:
     """Self-distillations for many penalties, label weights and steps; made by `selfdistill_grid`.
 
@@ -97,14 +97,19 @@ class SelfDistillationGrid:
 
     Attributes
     ----------
+    ridges : array of shape (n_ridges,)
+    label_weights : array of shape (n_label_weights,)
     basis : SpectralFit
         The models that are lifted, with leading axes (n_ridges, n_basis).
     combinations : array of shape (n_label_weights, n_steps, n_basis)
         Every model of a penalty as a combination of its basis.
     shrinkage : array of shape (n_ridges, n_label_weights, n_steps, r)
+    effective_dof : array of shape (n_ridges, n_label_weights, n_steps)
     fitted, dual_coef : array of shape (n_ridges, n_label_weights, n_steps, n) or (..., n, k)
     """
 
+    ridges: Array
+    label_weights: Array
     basis: SpectralFit
     combinations: Array
 
@@ -112,6 +117,11 @@ class SelfDistillationGrid:
     def shrinkage(self) -> Array:
         """What remains of each mode of the targets, shape (n_ridges, n_label_weights, n_steps, r)."""
         return self._combine(self.basis.shrinkage)
+
+    @property
+    def effective_dof(self) -> Array:
+        """Effective degrees of freedom of every model, shape (n_ridges, n_label_weights, n_steps)."""
+        return self._combine(self.basis.effective_dof)
 
     @cached_property
     def fitted(self) -> Array:
@@ -126,6 +136,13 @@ class SelfDistillationGrid:
     def predict(self, K_test: Any) -> Array:
         """Predict at new points from kernel values of shape (m, n): (n_ridges, n_label_weights, n_steps, m[, k])."""
         return self._combine(self.basis.predict(K_test))
+
+    def __repr__(self) -> str:
+        n_weights, n_steps, _ = self.combinations.shape
+        return (
+            f"SelfDistillationGrid(n_points={self.basis.spectrum.n_points}, n_ridges={self.ridges.shape[0]},"
+            f" n_label_weights={n_weights}, n_steps={n_steps})"
+        )
 
     def _combine(self, values: Array) -> Array:
         xp = array_namespace(values)
@@ -199,12 +216,9 @@ def selfdistill_closed_form(
     """
     ridge_ = require_positive("ridge", ridge)
     n_steps_ = require_positive_integer("n_steps", n_steps)
-    weights = _label_weights(label_weight, n_steps_)
+    weights, constant = _label_weights(label_weight, n_steps_)
     spectrum = as_spectrum(K)
     d = spectrum.eigenvalues
-    constant = float(label_weight) if np.ndim(label_weight) == 0 else None
-    if constant is None and len(set(weights)) == 1:
-        constant = weights[0]
     return SelfDistillationPath(
         spectrum=spectrum,
         targets=require_targets("y", y, spectrum.n_points, like=d),
@@ -243,6 +257,13 @@ def selfdistill_grid(
     SelfDistillationGrid
         `shrinkage`, `fitted`, `dual_coef` and `predict` with the leading axes (n_ridges, n_label_weights, n_steps).
 
+    Raises
+    ------
+    ValueError, TypeError
+        For bad input, naming the argument, the rule and the value.
+    OverflowError
+        When a label weight makes the steps diverge beyond the floating-point range.
+
     Notes
     -----
     Cost: one eigendecomposition, and products with `n_ridges·n_steps·k` columns, as long as the label weights lie in
@@ -261,10 +282,8 @@ def selfdistill_grid(
     array([0.5  , 0.25 , 0.125])
     """
     n_steps_ = require_positive_integer("n_steps", n_steps)
-    penalties = _real_list("ridges", ridges)
-    for penalty in penalties:
-        require_positive("ridges", penalty)
-    weights = _real_list("label_weights", label_weights)
+    penalties = [require_positive("ridges", ridge) for ridge in to_numpy(require_vector("ridges", ridges)).tolist()]
+    weights = to_numpy(require_vector("label_weights", label_weights)).tolist()
     lifted = [0.0, *sorted({weight for weight in weights if not 0.0 <= weight <= 1.0})]
     combinations = np.zeros((len(weights), n_steps_, len(lifted), n_steps_))
     for row, weight in zip(combinations, weights, strict=True):
@@ -275,12 +294,15 @@ def selfdistill_grid(
                 row[step, 0, : step + 1] = combination_from_label_weights([weight] * step)
     spectrum = as_spectrum(K)
     d = spectrum.eigenvalues
+    xp = array_namespace(d)
     modes = [[_steps(d, penalty, [weight] * (n_steps_ - 1)) for weight in lifted] for penalty in penalties]
     return SelfDistillationGrid(
+        ridges=from_numpy(np.array(penalties), like=d),
+        label_weights=from_numpy(np.array(weights), like=d),
         basis=SpectralFit(
             spectrum=spectrum,
             targets=require_targets("y", y, spectrum.n_points, like=d),
-            modes=_join("stack", [_join("concat", of_penalty) for of_penalty in modes]),
+            modes=_join(xp.stack, [_join(xp.concat, of_penalty) for of_penalty in modes]),
         ),
         combinations=from_numpy(combinations.reshape(len(weights), n_steps_, -1), like=d),
     )
@@ -288,34 +310,29 @@ def selfdistill_grid(
 
 def _steps(eigenvalues: Array, ridge: float, label_weights: list[float]) -> Modes:
     """Modes of steps 1, 2, ..., along a new first axis."""
-    teacher = student = Ridge(ridge).modes(eigenvalues)
-    steps = [teacher]
-    with np.errstate(over="ignore", invalid="ignore"):  # the fit refuses what overflows
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the fit refuses what overflows
+        teacher = student = Ridge(ridge).modes(eigenvalues)
+        steps = [teacher]
         for label_weight in label_weights:
             teacher = distil(teacher, student, label_weight)
             steps.append(teacher)
-    return _join("stack", steps)
+    return _join(array_namespace(eigenvalues).stack, steps)
 
 
-def _join(how: str, parts: list[Modes]) -> Modes:
-    """Stack or concatenate the arrays of several modes along their first axis."""
-    join = getattr(array_namespace(parts[0].shrinkage), how)
+def _join(join: Callable[[tuple[Array, ...]], Array], parts: list[Modes]) -> Modes:
+    """Join the arrays of several modes along their first axis."""
     return Modes(*(join(arrays) for arrays in zip(*parts, strict=True)))
 
 
-def _label_weights(label_weight: Any, n_steps: int) -> list[float]:
-    """One float for each of the steps 2..n_steps."""
-    if np.ndim(label_weight) == 0:
-        return [require_real("label_weight", label_weight)] * (n_steps - 1)
-    if n_steps == 1 and len(label_weight) == 0:
-        return []
-    weights = _real_list("label_weight", label_weight)
+def _label_weights(label_weight: Any, n_steps: int) -> tuple[list[float], float | None]:
+    """One float for each of the steps 2..n_steps, and the constant that they all are, if any."""
+    dimensions = getattr(label_weight, "ndim", None)
+    if dimensions is None and (isinstance(label_weight, str) or not isinstance(label_weight, Iterable)):
+        dimensions = 0
+    if dimensions == 0:
+        constant = require_real("label_weight", label_weight)
+        return [constant] * (n_steps - 1), constant
+    weights = to_numpy(require_vector("label_weight", label_weight, allow_empty=n_steps == 1)).tolist()
     if len(weights) != n_steps - 1:
         raise ValueError(f"label_weight must be one number or n_steps - 1 = {n_steps - 1} of them, got {len(weights)}")
-    return weights
-
-
-def _real_list(name: str, values: Any) -> list[float]:
-    array = require_array(name, values)
-    require_ndim(name, array, 1)
-    return [float(value) for value in to_numpy(array)]
+    return weights, weights[0] if len(set(weights)) == 1 else None

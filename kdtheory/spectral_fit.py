@@ -38,6 +38,9 @@ class SpectralFit:
     def __post_init__(self) -> None:
         for values in self.modes:
             require_representable(values, f"a filter value of {type(self).__name__}")
+        # A copy: results are computed later, and must not follow what the caller does to the array until then.
+        xp = array_namespace(self.targets)
+        object.__setattr__(self, "targets", xp.asarray(self.targets, copy=True))
 
     @property
     def shrinkage(self) -> Array:
@@ -48,7 +51,8 @@ class SpectralFit:
     def effective_dof(self) -> Array:
         """Effective degrees of freedom of every model, the trace of its hat matrix, shape (...)."""
         xp = array_namespace(self.shrinkage)
-        return xp.sum(self.shrinkage, axis=-1)
+        with np.errstate(over="ignore"):
+            return require_representable(xp.sum(self.shrinkage, axis=-1), "the effective degrees of freedom")
 
     @cached_property
     def shrinkage_ratios(self) -> Array:
@@ -73,7 +77,7 @@ class SpectralFit:
     @cached_property
     def fitted(self) -> Array:
         """Fitted values at the training points, shape (..., n) or (..., n, k)."""
-        return require_representable(self.spectrum.lift(self.shrinkage, self._coordinates), "the fitted value")
+        return self.spectrum.lift(self.shrinkage, self._coordinates)
 
     @cached_property
     def dual_coef(self) -> Array:
@@ -81,9 +85,7 @@ class SpectralFit:
 
         A spectrum without its zero eigenvalues gives the shortest of the coefficients of the same function.
         """
-        return require_representable(
-            self.spectrum.lift(self.modes.coefficient, self._coordinates), "the dual coefficient"
-        )
+        return self.spectrum.lift(self.modes.coefficient, self._coordinates)
 
     def predict(self, K_test: Any) -> Array:
         """Predict at new points.
@@ -102,11 +104,19 @@ class SpectralFit:
         ------
         ValueError
             When K_test is not finite or has a number of columns other than n.
+        OverflowError
+            When a prediction is beyond the floating-point range.
         """
         cross = require_cross_gram("K_test", K_test, self.spectrum.n_points, like=self.spectrum.eigenvalues)
-        if self.targets.ndim == 1:
-            return require_representable(self.dual_coef @ cross.T, "the prediction")
-        return require_representable(cross @ self.dual_coef, "the prediction")
+        with np.errstate(over="ignore", invalid="ignore"):
+            predictions = self.dual_coef @ cross.T if self.targets.ndim == 1 else cross @ self.dual_coef
+        return require_representable(predictions, "the prediction")
+
+    def __repr__(self) -> str:
+        models = tuple(self.shrinkage.shape[:-1])
+        outputs = "" if self.targets.ndim == 1 else f", n_outputs={self.targets.shape[1]}"
+        dof = f"effective_dof={float(self.effective_dof):.4g}" if models == () else f"models={models}"
+        return f"{type(self).__name__}(n_points={self.spectrum.n_points}{outputs}, {dof})"
 
     @cached_property
     def _coordinates(self) -> Array:

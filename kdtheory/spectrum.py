@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import scipy.linalg
 from array_api_compat import array_namespace, is_numpy_array
 
 from kdtheory._typing import Array
-from kdtheory._validation import first_index, require_array, require_ndim, require_targets
+from kdtheory._validation import (
+    first_index,
+    require_array,
+    require_ndim,
+    require_representable,
+    require_targets,
+)
 
 _SYMMETRY_TOLERANCE = 1e-8
 _INDEFINITE_FACTOR = 1e3
@@ -60,8 +67,17 @@ class Spectrum:
             raise ValueError(f"eigenvalues must be >= 0, got {float(xp.min(d))}")
         if bool(xp.any(d[1:] > d[:-1])):
             raise ValueError("eigenvalues must be descending, got an ascending pair")
-        object.__setattr__(self, "eigenvalues", d)
-        object.__setattr__(self, "eigenvectors", u)
+        # Copies: results are computed later, and must not follow what the caller does to the arrays until then.
+        object.__setattr__(self, "eigenvalues", xp.asarray(d, copy=True))
+        object.__setattr__(self, "eigenvectors", xp.asarray(u, copy=True))
+
+    @classmethod
+    def _trusted(cls, eigenvalues: Array, eigenvectors: Array) -> Spectrum:
+        """Make a spectrum of arrays that are known to be right and belong to nobody else."""
+        spectrum = object.__new__(cls)
+        object.__setattr__(spectrum, "eigenvalues", eigenvalues)
+        object.__setattr__(spectrum, "eigenvectors", eigenvectors)
+        return spectrum
 
     @classmethod
     def from_gram(cls, K: Any) -> Spectrum:
@@ -86,6 +102,8 @@ class Spectrum:
             When K is not square, not finite, not symmetric to 1e-8 of its largest entry, or clearly indefinite.
         TypeError
             When K does not hold real numbers.
+        OverflowError
+            When the largest eigenvalue is beyond the floating-point range.
 
         Notes
         -----
@@ -110,6 +128,7 @@ class Spectrum:
         ascending, vectors = _eigh(_symmetrised(gram))
         xp = array_namespace(gram)
         d = xp.flip(ascending)
+        require_representable(d, "the eigenvalue of K")
         largest = float(xp.max(xp.abs(d)))
         rounding = gram.shape[0] * xp.finfo(d.dtype).eps * largest
         lowest = float(d[-1])
@@ -119,7 +138,7 @@ class Spectrum:
             )
         d = xp.where(d <= rounding, xp.zeros_like(d), d)
         # A flipped numpy array is a view with negative strides, which BLAS would copy at every product.
-        return cls(d, xp.asarray(xp.flip(vectors, axis=1), copy=True))
+        return cls._trusted(d, xp.asarray(xp.flip(vectors, axis=1), copy=True))
 
     @property
     def n_points(self) -> int:
@@ -148,11 +167,13 @@ class Spectrum:
         """
         if self.rank == 0:
             raise ValueError("eigenvalues must hold at least one value > 0, got zeros only")
-        return Spectrum(self.eigenvalues[: self.rank], self.eigenvectors[:, : self.rank])
+        return Spectrum._trusted(self.eigenvalues[: self.rank], self.eigenvectors[:, : self.rank])
 
     def coordinates(self, y: Array, /) -> Array:
         """Return `Uᵀ y`, the components of targets y of shape (n,) or (n, k) along the eigenvectors."""
-        return self.eigenvectors.T @ require_targets("y", y, self.n_points, like=self.eigenvalues)
+        targets = require_targets("y", y, self.n_points, like=self.eigenvalues)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return require_representable(self.eigenvectors.T @ targets, "the component of y")
 
     def lift(self, values: Array, coordinates: Array, /) -> Array:
         """Return `U diag(values) coordinates` for every row of `values`, all rows in one matrix product.
@@ -168,13 +189,19 @@ class Spectrum:
         -------
         array of shape (..., n) or (..., n, k)
             One vector of length n for each row of `values` and each column of the coordinates.
+
+        Raises
+        ------
+        OverflowError
+            When a result is beyond the floating-point range.
         """
         xp = array_namespace(values)
         models, outputs = tuple(values.shape[:-1]), tuple(coordinates.shape[1:])
-        weighted = values[..., None, :] * coordinates.T if outputs else values * coordinates
-        # One product of two matrices: a stack of thin ones would read the eigenvectors again for each of them.
-        lifted = xp.reshape(weighted, (-1, values.shape[-1])) @ self.eigenvectors.T
-        lifted = xp.reshape(lifted, (*models, *outputs, self.n_points))
+        with np.errstate(over="ignore", invalid="ignore"):
+            weighted = values[..., None, :] * coordinates.T if outputs else values * coordinates
+            # One product of two matrices: a stack of thin ones would read the eigenvectors again for each of them.
+            lifted = xp.reshape(weighted, (-1, values.shape[-1])) @ self.eigenvectors.T
+        lifted = xp.reshape(require_representable(lifted, "the lifted value"), (*models, *outputs, self.n_points))
         return xp.matrix_transpose(lifted) if outputs else lifted
 
     def __repr__(self) -> str:

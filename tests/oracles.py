@@ -29,7 +29,7 @@ def refit(K, y, ridge, label_weights, K_test=None):
 
 
 def exact_modes(eigenvalue, ridge, n_steps, label_weight, digits):
-    """`q(d)`, `d·q(d)` and `1 − d·q(d)` of a constant label weight, and the size of the terms in `d·q(d)`.
+    """`q(d)`, `d·q(d)` and `1 − d·q(d)` of a constant label weight, then the size of the terms in the last two.
 
     The geometric sum of Theorem 4.1 as it stands, with enough digits that its cancellations do no harm.
     """
@@ -41,7 +41,8 @@ def exact_modes(eigenvalue, ridge, n_steps, label_weight, digits):
         total = mpmath.mpf(m) if q == 1 else (1 - power) / (1 - q)
         target = alpha * total + power
         if q == 1:
-            terms = abs(alpha * m) + 1
+            terms, residual_terms = abs(alpha * m) + 1, (1 - a) * n_steps
         else:
             terms = min(abs(alpha * total) + abs(power), (abs(alpha) + abs((1 - alpha) * (1 - a) * power)) / abs(1 - q))
-        return target / (d + lam), a * target, 1 - a * target, a * terms
+            residual_terms = (1 - a) * (1 + abs(q * power)) / abs(1 - q)
+        return target / (d + lam), a * target, 1 - a * target, a * terms, residual_terms

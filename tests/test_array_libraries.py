@@ -125,6 +125,19 @@ def test_chosen_label_weights_go_straight_into_a_path(xp):
     np.testing.assert_array_equal(to_numpy(path.label_weights), to_numpy(weights))
 
 
+@pytest.mark.parametrize("choose", [greedy_label_weights, joint_label_weights])
+def test_one_step_takes_the_empty_weights_that_were_chosen_for_it(choose, xp):
+    K_, y, K_val = xp.asarray(K), xp.asarray(TARGETS["one output"]), xp.asarray(K_TEST)
+    weights = choose(K_, y, ridge=0.5, n_steps=1, K_val=K_val, y_val=xp.asarray([1.0, 0.0, -1.0, 2.0]))
+    path = selfdistill_closed_form(K_, y, ridge=0.5, n_steps=1, label_weight=weights)
+    assert path.label_weights.shape == (0,)
+    assert_same(combination_from_label_weights(weights), [1.0], xp)
+
+
+def test_half_precision_becomes_single():
+    assert Spectrum.from_gram(jnp.eye(2, dtype=jnp.bfloat16)).eigenvalues.dtype == jnp.float32
+
+
 def test_combinations(xp):
     combination = combination_from_label_weights(xp.asarray([0.5, 0.25]))
     assert_same(combination, [0.25, 0.375, 0.375], xp)

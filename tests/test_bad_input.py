@@ -8,7 +8,10 @@ from kdtheory import (
     Ridge,
     SelfDistillation,
     SelfDistillationLimit,
+    Spectrum,
     combination_from_label_weights,
+    greedy_label_weights,
+    joint_label_weights,
     label_weights_from_combination,
     selfdistill_closed_form,
     selfdistill_constrained,
@@ -25,6 +28,8 @@ PENALTIES = [
     ("0.2", TypeError, "must be a real number, got '0.2'"),
     (None, TypeError, "must be a real number, got None"),
     (1j, TypeError, "must be a real number, got 1j"),
+    (True, TypeError, "must be a real number, got True"),
+    (10**400, ValueError, "must be at most about 1.8e308 in size"),
 ]
 COUNTS = [
     (0, ValueError, "must be >= 1, got 0"),
@@ -83,7 +88,7 @@ def test_label_weights(value, error, message):
     [
         ([0.5], ValueError, "must be one number or n_steps - 1 = 2 of them, got 1"),
         ([0.5, 0.5, 0.5], ValueError, "must be one number or n_steps - 1 = 2 of them, got 3"),
-        ([], ValueError, "must not be empty"),
+        ([], ValueError, "must not be empty, got shape"),
         ([[0.5, 0.5]], ValueError, r"must be 1-dimensional, got shape \(1, 2\)"),
         ([0.5, np.nan], ValueError, "must be finite, got nan at index 1"),
         (["a", "b"], TypeError, "must hold real numbers"),
@@ -170,12 +175,55 @@ def test_weights_that_overflow_are_refused_at_once(label_weight):
         selfdistill_closed_form(np.eye(3), np.ones(3), ridge=1.0, n_steps=4, label_weight=label_weight)
 
 
-@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
-@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
 def test_targets_and_kernels_that_overflow_are_refused_when_asked():
     path = selfdistill_closed_form(np.eye(3), np.full(3, 1e308), ridge=1e-5, n_steps=2, label_weight=-10.0)
     with pytest.raises(OverflowError, match="the prediction at index .* is too large"):
         path.predict(np.full((1, 3), 1e10))
     diverging = selfdistill_closed_form(np.eye(3), np.full(3, 1e300), ridge=1.0, n_steps=2, label_weight=1e20)
-    with pytest.raises(OverflowError, match="the fitted value at index .* is too large"):
+    with pytest.raises(OverflowError, match="the lifted value at index .* is too large"):
         _ = diverging.fitted
+    many = selfdistill_closed_form(np.eye(300), np.ones(300), ridge=1.0, n_steps=2, label_weight=1e308)
+    with pytest.raises(OverflowError, match="the effective degrees of freedom at index 1"):
+        _ = many.effective_dof
+
+
+def test_eigenvalues_and_components_that_overflow_are_refused():
+    with pytest.raises(OverflowError, match="the eigenvalue of K at index 0 is too large for float64"):
+        Spectrum.from_gram(np.full((3, 3), 1.7e308))
+    with pytest.raises(OverflowError, match="the component of y at index 0 is too large"):
+        Spectrum([1.0], [[1.0], [1.0]]).coordinates([1.5e308, 1.5e308])
+
+
+@pytest.mark.parametrize("choose", [greedy_label_weights, joint_label_weights])
+@pytest.mark.parametrize("unit_interval", [False, True])
+def test_validation_predictions_that_overflow_are_refused(choose, unit_interval):
+    huge = np.full((2, 2), 1.7e308)
+    with pytest.raises(OverflowError, match="the prediction at the validation points"):
+        choose(np.eye(2), [5.0, 5.0], ridge=1.0, n_steps=3, K_val=huge, y_val=[1.0, 1.0], unit_interval=unit_interval)
+
+
+def test_combinations_that_overflow_are_refused():
+    with pytest.raises(OverflowError, match="the coefficient at index 1 is too large"):
+        combination_from_label_weights([1e200, -1e200])
+
+
+@pytest.mark.parametrize("choose", [greedy_label_weights, joint_label_weights])
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"K": np.ones((2, 3))}, ValueError, "K must be square"),
+        ({"y": [1.0]}, ValueError, "y must have 2 rows"),
+        ({"unit_interval": "no"}, TypeError, "unit_interval must be True or False, got 'no'"),
+    ],
+)
+def test_choices_of_label_weights(choose, change, error, message):
+    good = {"K": np.eye(2), "y": [1.0, 2.0], "ridge": 1.0, "n_steps": 2, "K_val": np.eye(2), "y_val": [1.0, 1.0]}
+    with pytest.raises(error, match=f"^{message}"):
+        choose(**good | change)
+
+
+def test_ragged_sequences_are_named():
+    with pytest.raises(ValueError, match="^label_weight must be a rectangular array of numbers, got list"):
+        selfdistill_closed_form(**GOOD | {"label_weight": [[1.0], [1.0, 2.0]]})
+    with pytest.raises(ValueError, match="^label_weights must be a rectangular array of numbers, got list"):
+        combination_from_label_weights([[1.0], [1.0, 2.0]])

@@ -50,7 +50,8 @@ def test_the_table_holds_the_published_losses_twice(example, capsys):
 
 def test_figure_2_draws_the_functions_of_a_chain_of_refits(figures):
     for case, label_weight in (("(a)", 0.0), ("(b)", 0.25)):
-        crosses, *lines = panels(figures["sine_solutions"])[case].lines
+        truth, crosses, *lines = panels(figures["sine_solutions"])[case].lines
+        np.testing.assert_array_equal(truth.get_ydata(), PROBLEM.y_val)
         np.testing.assert_array_equal(crosses.get_xydata(), np.column_stack([PROBLEM.x, PROBLEM.y]))
         assert crosses.get_marker() == "x"
         chain = reference([label_weight] * 100)
@@ -60,23 +61,31 @@ def test_figure_2_draws_the_functions_of_a_chain_of_refits(figures):
         assert lines[-1].get_linestyle() == "--"
         np.testing.assert_allclose(lines[-1].get_ydata(), chain.predictions[-1], atol=2e-3)
     for case in ("(c)", "(d)"):
-        assert len(panels(figures["sine_solutions"])[case].lines) == 7  # no limit
+        assert len(panels(figures["sine_solutions"])[case].lines) == 8  # no limit
         assert panels(figures["sine_solutions"])[case].texts[0].get_text().count("alpha") == 5
 
 
-def test_figure_3_draws_every_diagonal_from_the_smallest_eigenvalue_with_none_hidden(figures):
+def test_figure_3_draws_every_diagonal_from_the_smallest_eigenvalue(figures):
     d = np.linalg.eigvalsh(PROBLEM.K)
     a = d / (d + PROBLEM.ridge)
-    axes = panels(figures["sine_shrinkage"])["(b)"]
-    b = a
+    axes, b = panels(figures["sine_shrinkage"])["(b)"], a
     for bars in axes.containers:
         np.testing.assert_allclose([bar.get_height() for bar in bars], b, atol=1e-12)
         b = a * (0.25 + 0.75 * b)
-    for axes in panels(figures["sine_shrinkage"]).values():
-        for index in range(11):
-            behind = sorted((bars[index] for bars in axes.containers), key=lambda bar: bar.get_zorder())
-            heights = np.abs([bar.get_height() for bar in behind])
-            assert np.all(np.diff(heights) <= 0)
+    limit = axes.patches[-1].get_data().values
+    np.testing.assert_allclose(limit, d / (d + PROBLEM.ridge / 0.25), atol=1e-12)
+
+
+def test_figure_3_hides_no_step_behind_another(figures):
+    """Bars stand before those they shrink; weights that do not always shrink are drawn as outlines."""
+    for case, axes in panels(figures["sine_shrinkage"]).items():
+        heights = np.array([[bar.get_height() for bar in bars] for bars in axes.containers])
+        if case in ("(a)", "(b)"):
+            assert heights.shape == (6, 11)
+            assert np.all(np.diff(heights, axis=0) < 0)
+        else:
+            assert heights.size == 0
+            assert len(axes.patches) == 6
 
 
 def test_figure_4_draws_the_ratios_with_the_limit_where_there_is_one(figures):
@@ -94,8 +103,10 @@ def test_every_figure_is_written_as_vectors_and_as_pixels(example, figures, tmp_
     monkeypatch.setattr(example, "OUTPUT", tmp_path)
     example.save(figures)
     for name in figures:
-        assert (tmp_path / f"{name}.pdf").read_bytes().startswith(b"%PDF")
-        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        pdf = (tmp_path / f"{name}.pdf").read_bytes()
+        assert pdf.startswith(b"%PDF")
+        assert b"/Type3" not in pdf  # many journals refuse such fonts
+        assert plt.imread(tmp_path / f"{name}.png").shape[1] == 5.5 * 300
 
 
 def test_figures_have_the_text_width_of_a_paper_and_legible_type(figures):

@@ -2,6 +2,7 @@
 
 import warnings
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.optimize
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from kdtheory import (
     LabelWeightWarning,
+    Spectrum,
     UnreachableCombinationError,
     combination_from_label_weights,
     greedy_label_weights,
@@ -17,6 +19,7 @@ from kdtheory import (
     label_weights_from_combination,
     selfdistill_closed_form,
 )
+from kdtheory.problems import sine_problem
 from tests.strategies import problems, real_weights, unit_weights
 
 
@@ -93,6 +96,11 @@ def test_an_unreachable_combination_is_refused(combination):
         label_weights_from_combination(combination)
 
 
+def test_the_refusal_of_an_unreachable_combination_shows_where_it_breaks():
+    with pytest.raises(UnreachableCombinationError, match=r"got \[0\.25, -0\.25\]"):
+        label_weights_from_combination([0.5, 0.5, 0.25, -0.25])
+
+
 def test_a_combination_must_sum_to_one():
     with pytest.raises(ValueError, match=r"combination must sum to 1, got the sum 1\.5"):
         label_weights_from_combination([0.5, 1.0])
@@ -151,6 +159,59 @@ def test_a_general_optimiser_finds_nothing_better_in_the_unit_interval(problem):
     assert ours <= theirs + 1e-9 * size(problem)
 
 
+def exact_optimum(n_steps):
+    """Least squares over all combinations of the pure models of the sine problem, with 300 digits."""
+    problem = sine_problem()
+    with mpmath.workdps(300):
+        system = mpmath.matrix(problem.K.tolist()) + mpmath.mpf(problem.ridge) * mpmath.eye(11)
+        K, K_val = mpmath.matrix(problem.K.tolist()), mpmath.matrix(problem.K_val.tolist())
+        target, pure = mpmath.matrix(problem.y.tolist()), []
+        for _ in range(n_steps):
+            dual = mpmath.lu_solve(system, target)
+            target = K * dual
+            pure.append(K_val * dual)
+        error = mpmath.matrix(problem.y_val.tolist()) - pure[0]
+        steps = mpmath.matrix(101, n_steps - 1)
+        for j in range(n_steps - 1):
+            steps[:, j] = pure[j + 1] - pure[0]
+        solution = mpmath.lu_solve(steps.T * steps, steps.T * error)
+        return float(mpmath.norm(error - steps * solution) ** 2)
+
+
+@pytest.mark.parametrize("n_steps", [2, 4, 6, 8, 10, 11, 12])
+def test_joint_weights_reach_the_exact_optimum_of_the_sine(n_steps):
+    """At twelve steps, where the optimum is all but zero, the rounding of weights of 10^11 shows."""
+    problem = sine_problem()
+    setting = {"ridge": problem.ridge, "n_steps": n_steps}
+    weights = joint_label_weights(problem.K, problem.y, K_val=problem.K_val, y_val=problem.y_val, **setting)
+    path = selfdistill_closed_form(problem.K, problem.y, **setting, label_weight=weights)
+    reached = 101 * problem.losses(path.predict(problem.K_val))[-1]
+    assert reached == pytest.approx(exact_optimum(n_steps), rel=1e-3, abs=1e-2 if n_steps == 12 else 0.0)
+
+
+@pytest.mark.parametrize("choose", [greedy_label_weights, joint_label_weights])
+@pytest.mark.parametrize("unit_interval", [False, True])
+@pytest.mark.parametrize("exponent", [-170, 170])
+def test_the_unit_of_the_targets_does_not_matter(choose, unit_interval, exponent):
+    rng = np.random.default_rng(0)
+    K = np.diag([3.0, 1.0, 0.3])
+    y, K_val, y_val = rng.standard_normal(3), rng.standard_normal((4, 3)), rng.standard_normal(4)
+    setting = {"ridge": 0.5, "n_steps": 3, "K_val": K_val, "unit_interval": unit_interval}
+    unit = 10.0**exponent
+    ours = choose(K, unit * y, y_val=unit * y_val, **setting)
+    np.testing.assert_allclose(ours, choose(K, y, y_val=y_val, **setting), rtol=1e-9)
+
+
+def test_directions_that_the_kernel_does_not_know_have_no_say():
+    """K_val has rounding errors along them, and the coefficients there are huge."""
+    basis = np.linalg.qr(np.random.default_rng(0).standard_normal((6, 6)))[0]
+    spectrum = Spectrum([1.0, 0.0, 0.0, 0.0, 0.0, 0.0], basis)
+    K_val = 1.0 * basis[:, :1].T + 1e-13 * basis[:, 1:2].T
+    setting = {"ridge": 1e-6, "n_steps": 2, "K_val": K_val, "y_val": [0.5]}
+    weights = greedy_label_weights(spectrum, basis[:, 0] + 1e8 * basis[:, 1], **setting)
+    np.testing.assert_allclose(weights, greedy_label_weights(spectrum, basis[:, 0], **setting), rtol=1e-6)
+
+
 def test_greedy_can_be_stuck_at_ridge_for_ever_where_joint_reaches_the_best_filter():
     """Two levels, the noise on the larger one; the penalty is the best for plain ridge."""
     d, theta, noise = np.array([2.0] * 9 + [1.0]), np.array([0.0] * 9 + [10.0]), 1.0
@@ -177,17 +238,18 @@ def test_greedy_can_be_stuck_at_ridge_for_ever_where_joint_reaches_the_best_filt
     assert loss(3, joint) < 1e-18 * risk(ridge)
 
 
-def test_an_unreachable_best_combination_is_approached_with_a_warning():
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_an_unreachable_best_combination_is_approached_with_a_warning(scale):
     """Pure predictions that make (1, 1, -1) the only best combination."""
     d, ridge = np.array([3.0, 1.0, 0.5]), 1.0
     a = d / (d + ridge)
-    y_val = a + a**2 - a**3
-    K_val = np.diag(d)
+    y_val = scale * (a + a**2 - a**3)
+    K_val = scale * np.diag(d)
     with pytest.warns(LabelWeightWarning, match="no finite label weights reach the best combination"):
         weights = joint_label_weights(np.diag(d), np.ones(3), ridge=ridge, n_steps=3, K_val=K_val, y_val=y_val)
     assert np.all(np.isfinite(weights))
     path = selfdistill_closed_form(np.diag(d), np.ones(3), ridge=ridge, n_steps=3, label_weight=weights)
-    np.testing.assert_allclose(path.predict(K_val)[-1], y_val, atol=1e-7)
+    np.testing.assert_allclose(path.predict(K_val)[-1], y_val, rtol=2e-7)
 
 
 @pytest.mark.parametrize("choose", [greedy_label_weights, joint_label_weights])

@@ -98,6 +98,25 @@ def test_huge_weights_keep_their_digits_where_the_fit_is_almost_exact(label_weig
     np.testing.assert_allclose(path.shrinkage[-1], exact, rtol=1e-14)
 
 
+def test_results_do_not_follow_later_changes_of_the_targets():
+    y = np.array([1.0, 2.0])
+    path = selfdistill_closed_form(np.eye(2), y, ridge=1.0, n_steps=1)
+    y[:] = 0.0
+    np.testing.assert_array_equal(path.fitted, [[0.5, 1.0]])
+
+
+@pytest.mark.parametrize("label_weight", [(0.5, 0.25), np.array([0.5, 0.25]), [0.5, 0.25]])
+def test_any_sequence_of_weights_is_welcome(label_weight):
+    path = selfdistill_closed_form([[1.0]], [1.0], ridge=1.0, n_steps=3, label_weight=label_weight)
+    np.testing.assert_array_equal(path.label_weights, [0.5, 0.25])
+
+
+@pytest.mark.parametrize("label_weight", [0.5, np.float32(0.5), np.array(0.5), [0.5, 0.5]])
+def test_any_number_is_one_constant(label_weight):
+    path = selfdistill_closed_form([[1.0]], [1.0], ridge=1.0, n_steps=3, label_weight=label_weight)
+    np.testing.assert_allclose(path.limit.shrinkage, [1 / 3])
+
+
 def test_a_shared_spectrum_gives_what_the_matrix_gives():
     rng = np.random.default_rng(0)
     K, y = rbf_kernel(rng.standard_normal((30, 2))), rng.standard_normal(30)
@@ -176,6 +195,17 @@ def test_it_prints_what_matters():
     )
     long = selfdistill_closed_form(np.eye(2), np.ones(2), ridge=1.0, n_steps=20)
     assert "label_weights=[0, 0, 0, 0, 0, 0, ...]" in repr(long)
+
+
+def test_limits_and_grids_print_what_matters():
+    path = selfdistill_closed_form(np.eye(2), np.ones((2, 3)), ridge=1.0, n_steps=1, label_weight=0.5)
+    assert repr(path.limit) == "SpectralFit(n_points=2, n_outputs=3, effective_dof=0.6667)"
+    grid = selfdistill_grid(np.eye(2), np.ones(2), ridges=[1.0, 2.0], n_steps=4, label_weights=[0.5])
+    assert repr(grid) == "SelfDistillationGrid(n_points=2, n_ridges=2, n_label_weights=1, n_steps=4)"
+    assert repr(grid.basis) == "SpectralFit(n_points=2, models=(2, 4))"
+    np.testing.assert_array_equal(grid.ridges, [1.0, 2.0])
+    np.testing.assert_array_equal(grid.label_weights, [0.5])
+    np.testing.assert_allclose(grid.effective_dof, grid.shrinkage.sum(axis=-1))
 
 
 def test_effective_degrees_of_freedom_are_the_trace_of_the_hat_matrix():

@@ -36,12 +36,27 @@ def test_the_kernels_of_scikit_learn_are_accepted(kernel, n):
     assert spectrum.eigenvalues[-1] >= 0
 
 
-def test_a_matrix_with_negative_rounding_is_accepted():
-    rng = np.random.default_rng(0)
-    basis = np.linalg.qr(rng.standard_normal((50, 50)))[0]
-    d = np.zeros(50)
-    d[0], d[-1] = 1.0, -2e-12
-    assert np.all(Spectrum.from_gram(basis * d @ basis.T).eigenvalues[1:] == 0)
+class TestRounding:
+    """In units of n·eps·d_max, for a diagonal matrix, whose eigenvalues are exact."""
+
+    unit = 50 * np.finfo(float).eps
+
+    def spectrum(self, smallest):
+        d = np.full(50, 1.0)
+        d[-1] = smallest * self.unit
+        return Spectrum.from_gram(np.diag(d))
+
+    @pytest.mark.parametrize("smallest", [1.0, 0.5, -0.5, -1.0, -990.0])
+    def test_what_is_within_rounding_is_zero(self, smallest):
+        assert self.spectrum(smallest).rank == 49
+
+    @pytest.mark.parametrize("smallest", [1.1, 30.0])
+    def test_what_is_above_rounding_is_kept(self, smallest):
+        assert self.spectrum(smallest).eigenvalues[-1] == pytest.approx(smallest * self.unit)
+
+    def test_what_is_clearly_negative_is_refused(self):
+        with pytest.raises(ValueError, match="K must be positive semi-definite, got the eigenvalue -1.1"):
+            self.spectrum(-1010.0)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +97,14 @@ def test_the_matrix_itself_is_left_alone(order):
     K = np.array([[2.0, 1.0], [1.0, 2.0]], order=order)
     Spectrum.from_gram(K)
     np.testing.assert_array_equal(K, [[2.0, 1.0], [1.0, 2.0]])
+
+
+def test_a_spectrum_does_not_follow_later_changes_of_its_arrays():
+    d, u = np.array([2.0, 1.0]), np.eye(2)
+    spectrum = Spectrum(d, u)
+    d[0], u[0, 0] = -5.0, 7.0
+    np.testing.assert_array_equal(spectrum.eigenvalues, [2.0, 1.0])
+    np.testing.assert_array_equal(spectrum.eigenvectors, np.eye(2))
 
 
 def test_the_zero_matrix_and_huge_entries_are_legal():

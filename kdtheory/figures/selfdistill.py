@@ -36,7 +36,7 @@ def draw_solutions(
     K_test : array of shape (m, n)
         Kernel values between the two.
     """
-    axes.plot(x, path.targets, "x", color="black", zorder=3, clip_on=False)
+    axes.plot(x, path.targets, "x", color="black", zorder=3, clip_on=False, label="training points")
     for values, style in zip(path.predict(K_test), _styles(path.n_steps), strict=True):
         axes.plot(x_test, values, **style)
     if path.constant_label_weight is not None:
@@ -45,36 +45,38 @@ def draw_solutions(
 
 
 def draw_shrinkage(axes: Axes, path: SelfDistillationPath) -> None:
-    """Draw the diagonal of B^(τ) of every step as bars over one another, smallest eigenvalue first.
+    """Draw the diagonal of B^(τ) of every step, smallest eigenvalue first.
 
-    At every index the taller bars stand behind the shorter ones, so that all steps are seen. Source: Borup &
-    Andersen (2021), Figure 3.
+    Where every step shrinks all that the step before it left, the diagonals are bars, each before the one it shrinks;
+    otherwise one would hide another, and they are outlines. Source: Borup & Andersen (2021), Figure 3.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
     path : SelfDistillationPath
+
     """
     ascending = np.asarray(path.shrinkage)[:, ::-1]
-    index = np.arange(1, ascending.shape[1] + 1)
-    # Steps swap places from index to index where the weights vary, so each index stacks its own bars.
-    depth = np.argsort(np.argsort(-np.abs(ascending), axis=0), axis=0)
-    for values, order, style in zip(ascending, depth, _styles(path.n_steps), strict=True):
-        bars = axes.bar(index, values, width=0.8, **style)
-        for bar, behind in zip(bars, order, strict=True):
-            bar.set_zorder(2.0 + behind / (10.0 * path.n_steps))
+    edges = np.arange(ascending.shape[1] + 1) + 0.5
+    decreasing = bool(np.all(np.diff(ascending, axis=0) <= 0.0))
+    for values, style in zip(ascending, _styles(path.n_steps), strict=True):
+        if decreasing:
+            axes.bar(edges[:-1] + 0.5, values, width=0.8, **style)
+        else:
+            axes.stairs(values, edges, baseline=None, **style)
     if path.constant_label_weight is not None:
-        edges = np.append(index, index[-1] + 1) - 0.5
-        axes.stairs(np.asarray(path.limit.shrinkage)[::-1], edges, baseline=None, **_LIMIT, zorder=3)
-    axes.axhline(0.0, color="black", linewidth=0.6, zorder=3)
-    axes.set(xlabel="index of eigenvalue, ascending", ylabel=r"diagonal of $B^{(\tau)}$", xlim=(0.4, index[-1] + 0.6))
+        limit = np.asarray(path.limit.shrinkage)[::-1]
+        axes.stairs(limit, edges, baseline=None, **_LIMIT, zorder=3, clip_on=False)
+    axes.axhline(0.0, color="black", linewidth=0.6)
+    axes.set(xlabel="index of eigenvalue, ascending", ylabel=r"diagonal of $B^{(\tau)}$", xlim=(0.4, edges[-1] + 0.1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def draw_shrinkage_ratios(axes: Axes, path: SelfDistillationPath) -> None:
     """Draw the ratios of neighbouring diagonals of B^(τ), smallest eigenvalue first.
 
-    Source: Borup & Andersen (2021), Figure 4.
+    Where a diagonal changes its sign the ratios jump: they are then points on a scale that is linear up to 2 and
+    logarithmic beyond. Source: Borup & Andersen (2021), Figure 4.
 
     Parameters
     ----------
@@ -83,8 +85,11 @@ def draw_shrinkage_ratios(axes: Axes, path: SelfDistillationPath) -> None:
     """
     ascending = np.asarray(path.shrinkage_ratios)[:, ::-1]
     index = np.arange(1, ascending.shape[1] + 1)
+    jumps = bool(np.any(ascending < 0.0))
     for values, style in zip(ascending, _styles(path.n_steps), strict=True):
-        axes.plot(index, values, "o-", markersize=2.5, **style)
+        axes.plot(index, values, "o" if jumps else "o-", markersize=2.5, **style)
+    if jumps:
+        axes.set_yscale("symlog", linthresh=2.0)
     if path.constant_label_weight:  # the limit for the label weight 0 is zero, and has no ratios
         axes.plot(index, np.asarray(path.limit.shrinkage_ratios)[::-1], **_LIMIT)
     axes.set(xlabel="$k$", ylabel=r"$R_k^{(\tau)}$")
@@ -105,5 +110,5 @@ def write_label_weights(axes: Axes, path: SelfDistillationPath) -> None:
 
 def _styles(n_steps: int) -> list[dict[str, Any]]:
     """Colour and label of each step, dark to light, without the palest part of the colour map."""
-    colors = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, n_steps))
+    colors = mpl.colormaps["viridis"](np.linspace(0.0, 0.78, n_steps))
     return [{"color": color, "label": rf"$\tau={step}$"} for step, color in enumerate(colors, start=1)]

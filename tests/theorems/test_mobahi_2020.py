@@ -113,7 +113,7 @@ def test_the_chain_collapses_within_both_bounds(problem, fraction):
     assert path.collapsed
     assert max(math.ceil(r0) - 1, 0) <= path.n_rounds
     assert path.n_rounds < r0**2 or path.n_rounds == 0
-    assert path.min_rounds <= path.n_rounds <= path.max_rounds
+    assert path.rounds_lower_bound <= path.n_rounds <= path.rounds_upper_bound
     assert path.signal_to_tolerance == pytest.approx(r0)
     assert sizes(path)[-1] <= 1 + 1e-9
 
@@ -123,8 +123,8 @@ def test_the_published_guarantee_holds_and_is_weaker(problem, fraction):
     path, _ = path_of(problem, fraction)
     d = path.spectrum.eigenvalues
     guarantee = (path.signal_to_tolerance - 1) * d[-1] / d[0]
-    assert path.guaranteed_rounds == pytest.approx(guarantee)
-    assert guarantee <= path.min_rounds
+    assert path.rounds_guaranteed == pytest.approx(guarantee)
+    assert guarantee <= path.rounds_lower_bound
 
 
 @given(problems(zeros=False), fractions)
@@ -162,7 +162,26 @@ def test_equal_eigenvalues_attain_the_lower_bound(n, r0, seed):
     assume(abs(r0 - round(r0)) > 1e-6)
     y = np.random.default_rng(seed).standard_normal(n)
     path = selfdistill_constrained(2.5 * np.eye(n), y, tolerance=np.sum(y**2) / n / r0**2)
-    assert path.n_rounds == math.ceil(r0) - 1 == path.min_rounds
+    assert path.n_rounds == math.ceil(r0) - 1 == path.rounds_lower_bound
+
+
+@pytest.mark.parametrize("y", [[3.0, 4.0], [2.0, 3.0, 6.0], [1.0], [2.0, 2.0, 4.0, 5.0]])
+@pytest.mark.parametrize("r0", [1, 2, 3, 5, 7])
+def test_chains_of_integer_size_stop_where_the_bounds_say(y, r0):
+    """There the last round would remove nothing but rounding."""
+    tolerance = np.sum(np.square(y)) / len(y) / r0**2
+    path = selfdistill_constrained(np.eye(len(y)), y, tolerance=tolerance)
+    assert path.collapsed
+    assert path.n_rounds == path.rounds_lower_bound == r0 - 1
+    assert path.rounds_upper_bound == r0**2 - 1
+
+
+def test_extreme_tolerances_and_targets_are_no_obstacle():
+    path = selfdistill_constrained(np.eye(2), [1e160, 1e160], tolerance=1e308, max_rounds=3)
+    assert path.n_rounds == 3
+    small = selfdistill_constrained(np.eye(2), [1.0, 1.0], tolerance=1e-300, max_rounds=2)
+    assert small.rounds_upper_bound > 10**299
+    assert len(repr(small)) < 200
 
 
 @given(spectra(), st.floats(1.0, 3.0))
@@ -173,7 +192,7 @@ def test_targets_within_the_tolerance_collapse_at_once(d, factor):
     assert path.n_rounds == 0
     assert path.fitted.shape == (0, len(d))
     assert path.predict(np.ones((2, len(d)))).shape == (0, 2)
-    assert path.max_rounds == 0
+    assert path.rounds_upper_bound == 0
 
 
 def test_a_chain_that_is_cut_says_that_it_has_not_collapsed():
@@ -184,6 +203,8 @@ def test_a_chain_that_is_cut_says_that_it_has_not_collapsed():
 
 
 def test_a_singular_kernel_that_cannot_meet_the_tolerance_is_refused():
+    with pytest.raises(ValueError, match=r"tolerance must be above 4\.5, .* got 0\.5"):
+        selfdistill_constrained(np.diag([1.0, 0.0]), [1.0, 3.0], tolerance=0.5)
     with pytest.raises(ValueError, match=r"tolerance must be above 0\.5, .* got 0\.5"):
         selfdistill_constrained(np.diag([1.0, 0.0]), [1.0, 1.0], tolerance=0.5)
     # The same matrix without its null direction says the same.
