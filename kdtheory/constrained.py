@@ -152,7 +152,7 @@ def selfdistill_constrained(
     xp = array_namespace(d)
     targets = require_targets("y", y, spectrum.n_points, like=d)
     coordinates = spectrum.coordinates(targets)
-    outside = targets - spectrum.eigenvectors @ coordinates
+    outside = targets - spectrum.lift(xp.ones_like(d), coordinates)
     # Only the size of each component matters, in units of the tolerance: plain numpy in double precision from here on.
     levels = np.append(to_numpy(d), 0.0)
     radius = math.sqrt(spectrum.n_points) * math.sqrt(allowed)

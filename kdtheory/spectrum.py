@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg
 from array_api_compat import array_namespace, is_numpy_array
 
+from kdtheory._factored import decompose
 from kdtheory._typing import Array
 from kdtheory._validation import (
     first_index,
@@ -72,12 +72,20 @@ class Spectrum:
         object.__setattr__(self, "eigenvectors", xp.asarray(u, copy=True))
 
     @classmethod
-    def _trusted(cls, eigenvalues: Array, eigenvectors: Array) -> Spectrum:
+    def _trusted(cls, eigenvalues: Array, **basis: Any) -> Spectrum:
         """Make a spectrum of arrays that are known to be right and belong to nobody else."""
         spectrum = object.__new__(cls)
-        object.__setattr__(spectrum, "eigenvalues", eigenvalues)
-        object.__setattr__(spectrum, "eigenvectors", eigenvectors)
+        vars(spectrum).update(eigenvalues=eigenvalues, **basis)
         return spectrum
+
+    def __getattr__(self, name: str) -> Any:
+        """Multiply out eigenvectors that were left in factors, when they are first asked for."""
+        factors = vars(self).get("_factors")
+        if name != "eigenvectors" or factors is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        vars(self)["eigenvectors"] = factors.dense()
+        vars(self).pop("_factors", None)
+        return vars(self)["eigenvectors"]
 
     @classmethod
     def from_gram(cls, K: Any) -> Spectrum:
@@ -107,9 +115,10 @@ class Spectrum:
 
         Notes
         -----
-        Cost: about `9 n³` operations once, and memory for four further n × n matrices. numpy arrays go to LAPACK's
-        divide-and-conquer driver, the fastest of four measured (`benchmarks/bench_core.py`); other libraries use
-        their own `linalg.eigh`.
+        Cost: `O(n³)` once, and memory for four further n × n matrices. numpy arrays go to the first two parts of
+        LAPACK's divide-and-conquer driver, the fastest of four measured (`benchmarks/bench_core.py`); its third part,
+        multiplying out the eigenvectors, waits until they are asked for or n columns have been lifted. Other
+        libraries use their own `linalg.eigh`.
 
         See Also
         --------
@@ -125,9 +134,8 @@ class Spectrum:
         require_ndim("K", gram, 2)
         if gram.shape[0] != gram.shape[1]:
             raise ValueError(f"K must be square, got shape {tuple(gram.shape)}")
-        ascending, vectors = _eigh(_symmetrised(gram))
+        d, basis = _eigh(_symmetrised(gram))
         xp = array_namespace(gram)
-        d = xp.flip(ascending)
         require_representable(d, "the eigenvalue of K")
         largest = float(xp.max(xp.abs(d)))
         rounding = gram.shape[0] * xp.finfo(d.dtype).eps * largest
@@ -136,14 +144,13 @@ class Spectrum:
             raise ValueError(
                 f"K must be positive semi-definite, got the eigenvalue {lowest:.6g} beside a largest of {largest:.6g}"
             )
-        d = xp.where(d <= rounding, xp.zeros_like(d), d)
-        # A flipped numpy array is a view with negative strides, which BLAS would copy at every product.
-        return cls._trusted(d, xp.asarray(xp.flip(vectors, axis=1), copy=True))
+        return cls._trusted(xp.where(d <= rounding, xp.zeros_like(d), d), **basis)
 
     @property
     def n_points(self) -> int:
         """Number n of points."""
-        return int(self.eigenvectors.shape[0])
+        factors = vars(self).get("_factors")
+        return factors.n_points if factors is not None else int(self.eigenvectors.shape[0])
 
     @property
     def rank(self) -> int:
@@ -167,13 +174,13 @@ class Spectrum:
         """
         if self.rank == 0:
             raise ValueError("eigenvalues must hold at least one value > 0, got zeros only")
-        return Spectrum._trusted(self.eigenvalues[: self.rank], self.eigenvectors[:, : self.rank])
+        return Spectrum._trusted(self.eigenvalues[: self.rank], eigenvectors=self.eigenvectors[:, : self.rank])
 
     def coordinates(self, y: Array, /) -> Array:
         """Return `Uᵀ y`, the components of targets y of shape (n,) or (n, k) along the eigenvectors."""
         targets = require_targets("y", y, self.n_points, like=self.eigenvalues)
         with np.errstate(over="ignore", invalid="ignore"):
-            return require_representable(self.eigenvectors.T @ targets, "the component of y")
+            return require_representable(self._multiply_transposed(targets), "the component of y")
 
     def lift(self, values: Array, coordinates: Array, /) -> Array:
         """Return `U diag(values) coordinates` for every row of `values`, all rows in one matrix product.
@@ -200,9 +207,23 @@ class Spectrum:
         with np.errstate(over="ignore", invalid="ignore"):
             weighted = values[..., None, :] * coordinates.T if outputs else values * coordinates
             # One product of two matrices: a stack of thin ones would read the eigenvectors again for each of them.
-            lifted = xp.reshape(weighted, (-1, values.shape[-1])) @ self.eigenvectors.T
+            lifted = self._multiply(xp.reshape(weighted, (-1, values.shape[-1])).T).T
         lifted = xp.reshape(require_representable(lifted, "the lifted value"), (*models, *outputs, self.n_points))
         return xp.matrix_transpose(lifted) if outputs else lifted
+
+    def _multiply(self, columns: Array) -> Array:
+        """`U @ columns`, from the factors of U until the columns so far have cost what multiplying them out costs."""
+        factors = vars(self).get("_factors")
+        if factors is None:
+            return self.eigenvectors @ columns
+        vars(self)["_columns"] += columns.shape[1]
+        if vars(self)["_columns"] > self.n_points:
+            return self.eigenvectors @ columns
+        return factors.multiply(columns)
+
+    def _multiply_transposed(self, columns: Array) -> Array:
+        factors = vars(self).get("_factors")
+        return self.eigenvectors.T @ columns if factors is None else factors.multiply_transposed(columns)
 
     def __repr__(self) -> str:
         first, last = float(self.eigenvalues[0]), float(self.eigenvalues[-1])
@@ -223,12 +244,21 @@ def _symmetrised(gram: Array) -> Array:
     return mean
 
 
-def _eigh(gram: Array) -> tuple[Array, Array]:
-    """Ascending eigenvalues and eigenvectors of a symmetric matrix that may be overwritten."""
-    if is_numpy_array(gram):
-        # The transpose of a symmetric C-ordered matrix is the same matrix in LAPACK's own order: no further copy.
-        return scipy.linalg.eigh(gram.T, driver="evd", overwrite_a=True, check_finite=False)
-    return array_namespace(gram).linalg.eigh(gram)
+def _eigh(gram: Array) -> tuple[Array, dict[str, Any]]:
+    """Descending eigenvalues of a symmetric matrix that may be overwritten; its eigenvectors, whole or in factors."""
+    if not is_numpy_array(gram) or gram.shape[0] == 1:
+        xp = array_namespace(gram)
+        ascending, vectors = xp.linalg.eigh(gram)
+        return xp.flip(ascending), {"eigenvectors": xp.flip(vectors, axis=1)}
+    # As LAPACK's drivers do, scale what is near the ends of the floating-point range, by a power of two.
+    exponent = int(np.frexp(np.max(np.abs(gram)))[1])
+    if abs(exponent) > np.finfo(gram.dtype).maxexp // 4:
+        d, factors = decompose(np.ldexp(gram, -exponent))
+        with np.errstate(over="ignore"):
+            d = np.ldexp(d, exponent)
+    else:
+        d, factors = decompose(gram)
+    return d, {"_factors": factors, "_columns": 0}
 
 
 def as_spectrum(K: Any) -> Spectrum:

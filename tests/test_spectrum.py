@@ -1,5 +1,7 @@
 """The decomposition, what it accepts, and what it refuses."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -163,6 +165,63 @@ def test_lifting_many_filters_at_once_is_lifting_each(problem):
     for i, j in np.ndindex(2, 3):
         one = problem.eigenvectors * values[i, j] @ problem.eigenvectors.T @ problem.y
         np.testing.assert_allclose(lifted[i, j], one, rtol=0, atol=1e-13)
+
+
+class TestFactoredEigenvectors:
+    """A decomposed numpy matrix keeps its eigenvectors in factors until they are asked for, or have been used a lot."""
+
+    rng = np.random.default_rng(0)
+
+    def gram(self, n, dtype=np.float64):
+        features = self.rng.standard_normal((n, n + 1))
+        return (features @ features.T).astype(dtype)
+
+    @pytest.mark.parametrize("n", [2, 3, 5, 40])
+    @pytest.mark.parametrize("columns", [(), (2,)])
+    def test_products_are_those_of_the_eigenvectors(self, n, columns):
+        spectrum, y = Spectrum.from_gram(self.gram(n)), self.rng.standard_normal((n, *columns))
+        values = self.rng.standard_normal(n)
+        coordinates = spectrum.coordinates(y)
+        lifted = spectrum.lift(values, coordinates)
+        u = spectrum.eigenvectors
+        np.testing.assert_allclose(coordinates, u.T @ y, atol=1e-13)
+        np.testing.assert_allclose(lifted, u * values @ u.T @ y, atol=1e-12)
+        np.testing.assert_allclose(spectrum.lift(values, spectrum.coordinates(y)), lifted, atol=1e-12)
+
+    def test_single_precision_is_factored_in_single_precision(self):
+        spectrum = Spectrum.from_gram(self.gram(6, np.float32))
+        lifted = spectrum.lift(np.ones(6, dtype=np.float32), spectrum.coordinates(np.ones(6)))
+        assert lifted.dtype == spectrum.eigenvectors.dtype == np.float32
+        np.testing.assert_allclose(lifted, np.ones(6), rtol=1e-4)
+
+    def test_they_are_multiplied_out_after_as_many_columns_as_points(self):
+        spectrum = Spectrum.from_gram(self.gram(4))
+        coordinates = spectrum.coordinates(np.ones(4))
+        for _ in range(4):
+            assert "eigenvectors" not in vars(spectrum)
+            spectrum.lift(np.ones(4), coordinates)
+        spectrum.lift(np.ones(4), coordinates)
+        assert "eigenvectors" in vars(spectrum)
+        assert "_factors" not in vars(spectrum)
+
+    def test_they_survive_pickling_in_either_form(self):
+        spectrum = Spectrum.from_gram(self.gram(4))
+        before = pickle.loads(pickle.dumps(spectrum))
+        u = spectrum.eigenvectors
+        after = pickle.loads(pickle.dumps(spectrum))
+        np.testing.assert_array_equal(before.eigenvectors, u)
+        np.testing.assert_array_equal(after.eigenvectors, u)
+
+    def test_other_attributes_are_still_missing(self):
+        with pytest.raises(AttributeError, match="'Spectrum' object has no attribute 'eigenvector'"):
+            _ = Spectrum.from_gram(self.gram(3)).eigenvector
+
+    @pytest.mark.parametrize("scale", [1e-300, 1e-150, 1e150, 1e300])
+    def test_the_scale_of_the_matrix_does_not_matter(self, scale):
+        gram = self.gram(5)
+        plain, scaled = Spectrum.from_gram(gram), Spectrum.from_gram(scale * gram)
+        np.testing.assert_allclose(scaled.eigenvalues, scale * plain.eigenvalues, rtol=1e-12)
+        np.testing.assert_allclose(abs(scaled.eigenvectors), abs(plain.eigenvectors), atol=1e-12)
 
 
 def test_it_prints_what_matters():
