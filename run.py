@@ -44,7 +44,7 @@ def uv(*arguments: str | Path) -> None:
             sys.exit(f"{sys.executable} has no pip: install it (on Debian: apt-get install python3-pip)")
         pip = (sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--no-deps")
         run(*pip, "--target", TOOLS, f"uv=={UV_VERSION}", PIP_ROOT_USER_ACTION="ignore")
-    run(TOOLS / "bin" / "uv", "--no-config", *arguments, UV_PYTHON_DOWNLOADS="never")
+    run(TOOLS / "bin" / "uv", *arguments, UV_PYTHON_DOWNLOADS="never")
 
 
 def make_environment() -> None:

@@ -1,6 +1,7 @@
 """Claims: 2,200 self-distilled models of 3,000 points, decomposition included, take less time than one call of
 `scipy.linalg.eigh` (and so no more than 1.5 times that), and less than a 300th of the time of refitting scikit-learn's
-`KernelRidge(kernel="rbf")` step by step. The driver behind `Spectrum.from_gram` is the fastest of those that LAPACK has.
+`KernelRidge` step by step. `Spectrum.from_gram`, which stops before LAPACK's divide-and-conquer driver multiplies out
+the eigenvectors, takes less time than any whole driver.
 
 BLAS threads are pinned in each benchmark and named in its results. What is compared is run in turns; ratios are medians
 of pairs. The error is the largest difference to refitting with Cholesky solves, relative to the largest fitted value.

@@ -1,8 +1,8 @@
 """Eigendecomposition of a symmetric matrix that leaves its eigenvectors in factors.
 
 LAPACK finds `A = Q T Qᵀ` with Householder reflections Q and a tridiagonal T, then `T = W diag(d) Wᵀ`, and last
-multiplies out `U = Q W`. The last part takes two fifths of the time, and who wants a few hundred products with U can
-do without: the reflections apply to each column as they are.
+multiplies out `U = Q W`. The last part takes about two fifths of the time, and a few hundred products with U can do
+without it: the reflections apply to each column as they are.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ class FactoredEigenvectors:
         _, work, _ = ormqr("L", transposed, self.reflections, self.scales, moved, -1)
         moved, _, info = ormqr("L", transposed, self.reflections, self.scales, moved, int(work[0]), overwrite_c=1)
         _require_success("ormqr", info)
-        return np.concatenate([columns[:1], moved])
+        reflected = np.empty(columns.shape, dtype=moved.dtype, order="F")
+        reflected[0], reflected[1:] = columns[0], moved
+        return reflected
 
 
 def decompose(matrix: np.ndarray) -> tuple[np.ndarray, FactoredEigenvectors]:

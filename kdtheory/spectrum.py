@@ -116,9 +116,9 @@ class Spectrum:
         Notes
         -----
         Cost: `O(n³)` once, and memory for four further n × n matrices. numpy arrays go to the first two parts of
-        LAPACK's divide-and-conquer driver, the fastest of four measured (`benchmarks/bench_core.py`); its third part,
-        multiplying out the eigenvectors, waits until they are asked for or n columns have been lifted. Other
-        libraries use their own `linalg.eigh`.
+        LAPACK's divide-and-conquer driver, which is as fast as any of its drivers (`benchmarks/bench_core.py`); its
+        third part, multiplying out the eigenvectors, waits until they are asked for or n columns have been lifted.
+        Other libraries use their own `linalg.eigh`.
 
         See Also
         --------
