@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import ssl
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,9 @@ def uv(*arguments: str | Path) -> None:
             sys.exit(f"{sys.executable} has no pip: install it (on Debian: apt-get install python3-pip)")
         pip = (sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--no-deps")
         run(*pip, "--target", TOOLS, f"uv=={UV_VERSION}", PIP_ROOT_USER_ACTION="ignore")
-    run(TOOLS / "bin" / "uv", *arguments, UV_PYTHON_DOWNLOADS="never")
+    # Behind a proxy with its own authority only the system's certificates know it; a bare machine may have none.
+    certificates = {"UV_SYSTEM_CERTS": "true"} if ssl.get_default_verify_paths().cafile else {}
+    run(TOOLS / "bin" / "uv", *arguments, UV_PYTHON_DOWNLOADS="never", **certificates)
 
 
 def make_environment() -> None:
