@@ -203,15 +203,17 @@ def joint_label_weights(
     steps, unit = np.stack(directions, axis=1), float(np.max(np.abs(error))) or 1.0
     if within:
         return from_numpy(break_stick(_simplex_tails(steps / unit, error / unit)), like=problem.y_val)
-    resolution = math.sqrt(array_namespace(problem.y_val).finfo(problem.y_val.dtype).eps)
-    best, moved = min(
-        (
-            (break_stick(reachable), moved)
-            for tails in _affine_tails(steps / unit, error / unit)
-            for reachable, moved in [_off_zero(tails, steps / unit, resolution)]
-        ),
-        key=lambda candidate: problem.loss(candidate[0]),
-    )
+    steps, error = steps / unit, error / unit
+    influence = np.concatenate([[0.0], np.linalg.norm(steps, axis=0)])
+    eps = float(array_namespace(problem.y_val).finfo(problem.y_val.dtype).eps)
+    best, moved, least = np.zeros(0), False, math.inf
+    for exact_tails in _affine_tails(steps, error):
+        tails, off_zero = _off_zero(exact_tails, influence, eps)
+        weights = break_stick(tails)
+        # The error that the weights reach here, and what their rounding may add to it elsewhere.
+        reached = problem.loss(weights) / unit + eps * float(np.sum(np.abs(tails) * influence))
+        if reached < least:
+            best, moved, least = weights, off_zero, reached
     if moved:
         warnings.warn(
             "no finite label weights reach the best combination; they approach it", LabelWeightWarning, stacklevel=2
@@ -246,11 +248,7 @@ class _ValidationProblem:
                 f"y_val must have shape {(cross.shape[0], *targets.shape[1:])}, the rows of K_val and the outputs of y,"
                 f" got {tuple(validation.shape)}"
             )
-        modes = Ridge(penalty).modes(d)
-        # A direction that K does not know has no influence on any prediction: leave its rounding errors out.
-        known = array_namespace(d).astype(d > 0.0, d.dtype)
-        modes = Modes(known * modes.coefficient, modes.shrinkage, modes.residual)
-        return cls(spectrum, spectrum.coordinates(targets), modes, n_steps_, cross, validation)
+        return cls(spectrum, spectrum.coordinates(targets), Ridge(penalty).modes(d), n_steps_, cross, validation)
 
     def predict(self, filter_values: Array) -> Array:
         return self.predict_with_rounding(filter_values)[0]
@@ -316,18 +314,17 @@ def _simplex_tails(steps: np.ndarray, error: np.ndarray) -> np.ndarray:
     return np.cumsum(coefficients[::-1])[::-1]
 
 
-def _off_zero(tails: np.ndarray, steps: np.ndarray, resolution: float) -> tuple[np.ndarray, bool]:
+def _off_zero(tails: np.ndarray, influence: np.ndarray, eps: float) -> tuple[np.ndarray, bool]:
     """Move tail sums of zero that have anything behind them off zero, and say whether any was.
 
-    Only then do finite label weights exist. Moving `s_j` by δ changes the model by δ times the length of its step. But
-    step `τ − j + 2` then has the label weight `1 − δ/s_{j−1}`, whose rounding is a share `eps·s_{j−1}/δ` of δ and so
-    of all that lies behind. The best δ balances the two; `resolution` is the square root of eps.
+    Only then do finite label weights exist. Moving `s_j` by δ changes the model by `δ·influence_j`, the length of its
+    step. But step `τ − j + 2` then has the label weight `1 − δ/s_{j−1}`, whose rounding is a share `eps·s_{j−1}/δ` of
+    δ and so of all that lies behind. The best δ balances the two.
     """
     tails, moved = tails.copy(), False
-    influence = np.concatenate([[0.0], np.linalg.norm(steps, axis=0)])
     for j in range(1, len(tails) - 1):
         behind = float(np.max(np.abs(tails[j + 1 :] * influence[j + 1 :])))
-        nearest = resolution * math.sqrt(abs(tails[j - 1]) * behind / (influence[j] or 1.0))
+        nearest = math.sqrt(eps * abs(tails[j - 1]) * behind / (influence[j] or 1.0))
         if abs(tails[j]) < nearest:
             tails[j] = math.copysign(nearest, tails[j])
             moved = True
