@@ -139,6 +139,11 @@ def test_cross_gram_matrices(value, error, message):
             predict(value)
 
 
+def test_targets_of_a_grid():
+    with pytest.raises(ValueError, match="^y must have 3 rows"):
+        selfdistill_grid(np.eye(3), np.ones(4), ridges=[1.0], n_steps=2, label_weights=[0.0])
+
+
 @pytest.mark.parametrize("ridges", [[1.0, 0.0], [1.0, -1.0]])
 def test_ridges_of_a_grid(ridges):
     with pytest.raises(ValueError, match="^ridges must be > 0, got"):
@@ -162,10 +167,13 @@ def test_teachers_and_students_must_be_filters():
         Distilled(Ridge(1.0), None, 0.5)
 
 
-@pytest.mark.parametrize("function", [combination_from_label_weights, label_weights_from_combination])
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [(combination_from_label_weights, "label_weights"), (label_weights_from_combination, "combination")],
+)
 @pytest.mark.parametrize("value", [[0.5, np.nan], [[0.5, 0.5]], [np.inf]])
-def test_combinations(function, value):
-    with pytest.raises(ValueError, match="must be (finite|1-dimensional)"):
+def test_combinations(function, name, value):
+    with pytest.raises(ValueError, match=f"^{name} must be (finite|1-dimensional)"):
         function(value)
 
 

@@ -208,6 +208,8 @@ def test_a_singular_kernel_that_cannot_meet_the_tolerance_is_refused():
     with pytest.raises(ValueError, match=r"tolerance must be above 0\.5, .* got 0\.5"):
         selfdistill_constrained(np.diag([1.0, 0.0]), [1.0, 1.0], tolerance=0.5)
     # The same matrix without its null direction says the same.
+    with pytest.raises(ValueError, match=r"tolerance must be above 4\.5, .* got 2\.0"):
+        selfdistill_constrained(Spectrum([1.0], [[1.0], [0.0]]), [1.0, 3.0], tolerance=2.0)
     with pytest.raises(ValueError, match=r"tolerance must be above 0\.5, .* got 0\.5"):
         selfdistill_constrained(Spectrum([1.0], [[1.0], [0.0]]), [1.0, 1.0], tolerance=0.5)
     assert selfdistill_constrained(np.diag([1.0, 0.0]), [1.0, 1.0], tolerance=0.6).n_rounds == 1
