@@ -200,13 +200,14 @@ def joint_label_weights(
     for _ in range(2, problem.n_steps + 1):
         directions.append(to_numpy(problem.predict(filter_values)).reshape(-1))  # f_j − f_{j+1}
         filter_values = filter_values * problem.ridge.shrinkage
-    steps, unit = np.stack(directions, axis=1), float(np.max(np.abs(error))) or 1.0
-    if within:
-        return from_numpy(break_stick(_simplex_tails(steps / unit, error / unit)), like=problem.y_val)
+    steps = np.stack(directions, axis=1)
+    unit = max(float(np.max(np.abs(error))), float(np.max(np.abs(steps)))) or 1.0
     steps, error = steps / unit, error / unit
+    if within:
+        return from_numpy(break_stick(_simplex_tails(steps, error)), like=problem.y_val)
     influence = np.concatenate([[0.0], np.linalg.norm(steps, axis=0)])
     eps = float(array_namespace(problem.y_val).finfo(problem.y_val.dtype).eps)
-    best, moved, least = np.zeros(0), False, math.inf
+    best, moved, least = np.ones(problem.n_steps - 1), False, math.inf  # plain kernel ridge regression
     for exact_tails in _affine_tails(steps, error):
         tails, off_zero = _off_zero(exact_tails, influence, eps)
         weights = break_stick(tails)

@@ -304,6 +304,16 @@ class TestBothChoices:
         )
         np.testing.assert_allclose(weights[-1], 1.0)
 
+    @pytest.mark.filterwarnings("ignore::kdtheory.LabelWeightWarning")
+    @pytest.mark.parametrize("miss", [5e-324, 1e-300, 1e-17])
+    def test_a_first_fit_that_misses_by_next_to_nothing_is_no_obstacle(self, choose, unit_interval, miss):
+        """In units of that miss, what the steps change would overflow."""
+        setting = {"ridge": 1.0, "n_steps": 3, "K_val": [[0.0, 0.0], [0.5, 0.5]], "unit_interval": unit_interval}
+        weights = choose(np.eye(2), [1.0, 1.0], y_val=[miss, 0.5], **setting)
+        assert weights.shape == (2,)
+        path = selfdistill_closed_form(np.eye(2), [1.0, 1.0], ridge=1.0, n_steps=3, label_weight=weights)
+        np.testing.assert_allclose(path.predict(setting["K_val"])[-1], [0.0, 0.5], atol=1e-15)
+
     @pytest.mark.parametrize(
         ("change", "message"),
         [
