@@ -39,12 +39,13 @@ class FactoredEigenvectors:
 
     def _reflect(self, columns: np.ndarray, transposed: str) -> np.ndarray:
         (ormqr,) = scipy.linalg.get_lapack_funcs(("ormqr",), (self.reflections,))
-        moved = np.array(columns[1:], dtype=self.reflections.dtype, order="F")  # the first row is in no reflection
+        below = columns[1:]  # the first row is in no reflection
+        moved = np.array(below.reshape(below.shape[0], -1), dtype=self.reflections.dtype, order="F")
         _, work, _ = ormqr("L", transposed, self.reflections, self.scales, moved, -1)
         moved, _, info = ormqr("L", transposed, self.reflections, self.scales, moved, int(work[0]), overwrite_c=1)
         _require_success("ormqr", info)
         reflected = np.empty(columns.shape, dtype=moved.dtype, order="F")
-        reflected[0], reflected[1:] = columns[0], moved
+        reflected[0], reflected[1:] = columns[0], moved.reshape(below.shape)
         return reflected
 
 
