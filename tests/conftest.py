@@ -2,13 +2,13 @@
 
 import os
 
+from hypothesis import HealthCheck, settings
+
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("MPLBACKEND", "Agg")
-
-from hypothesis import HealthCheck, settings  # noqa: E402
 
 settings.register_profile(
     "reproducible", deadline=None, derandomize=True, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
