@@ -11,8 +11,8 @@ from array_api_compat import array_namespace
 from kdtheory._typing import Array
 
 
-def two_sum(x: float, y: float) -> tuple[float, float]:
-    """`x + y` as the rounded sum and its exact error."""
+def two_sum(x: Array, y: Array) -> tuple[Array, Array]:
+    """`x + y` as the rounded sum and its exact error, for two numbers or two arrays of one dtype."""
     total = x + y
     shadow = total - x
     return total, (x - (total - shadow)) + (y - shadow)

@@ -35,16 +35,44 @@ def require_positive(name: str, value: SupportsFloat) -> float:
     return number
 
 
+def require_nonnegative(name: str, value: SupportsFloat) -> float:
+    """`value` as a finite float of zero or more."""
+    number = require_real(name, value)
+    if not number >= 0.0:
+        raise ValueError(f"{name} must be >= 0, got {value!r}")
+    return number
+
+
+def require_momentum(name: str, value: SupportsFloat) -> float:
+    """`value` as a float between -1 and 1, both excluded."""
+    number = require_real(name, value)
+    if not -1.0 < number < 1.0:
+        raise ValueError(f"{name} must be > -1 and < 1, got {value!r}")
+    return number
+
+
 def require_positive_integer(name: str, value: SupportsIndex) -> int:
     """`value` as an int of at least one; 3.0 is refused as well as 2.5."""
+    return _require_integer(name, value, least=1)
+
+
+def require_nonnegative_integer(name: str, value: SupportsIndex) -> int:
+    """`value` as an int of at least zero that fits into 64 bits."""
+    number = _require_integer(name, value, least=0)
+    if number >= 2**63:
+        raise ValueError(f"{name} must be < 2**63, got {value!r}")
+    return number
+
+
+def _require_integer(name: str, value: SupportsIndex, *, least: int) -> int:
     if isinstance(value, bool):
         raise TypeError(f"{name} must be an integer, got {value!r}")
     try:
         number = operator.index(value)
     except TypeError as error:
         raise TypeError(f"{name} must be an integer, got {value!r}") from error
-    if number < 1:
-        raise ValueError(f"{name} must be >= 1, got {value!r}")
+    if number < least:
+        raise ValueError(f"{name} must be >= {least}, got {value!r}")
     return number
 
 
@@ -99,6 +127,19 @@ def require_targets(name: str, value: Any, n_points: int, *, like: Array) -> Arr
     if array.shape[0] != n_points:
         raise ValueError(f"{name} must have {n_points} rows, one for each point, got shape {tuple(array.shape)}")
     return array
+
+
+def require_weights(name: str, value: Any, n_points: int, *, like: Array) -> Array:
+    """`value` as weights of shape (n_points,), none negative and not all zero."""
+    weights = require_array(name, value, like=like)
+    if tuple(weights.shape) != (n_points,):
+        raise ValueError(f"{name} must have shape {(n_points,)}, one weight a point, got {tuple(weights.shape)}")
+    xp = array_namespace(weights)
+    if bool(xp.any(weights < 0.0)):
+        raise ValueError(f"{name} must be >= 0, got {float(xp.min(weights))!r}")
+    if not bool(xp.any(weights > 0.0)):
+        raise ValueError(f"{name} must hold at least one weight > 0, got zeros only")
+    return weights
 
 
 def require_cross_gram(name: str, value: Any, n_points: int, *, like: Array) -> Array:

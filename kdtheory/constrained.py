@@ -115,7 +115,8 @@ def selfdistill_constrained(
     y : array of shape (n,) or (n, k)
         Targets; the error of several outputs is summed over them and averaged over the points.
     tolerance : float
-        Mean squared error of each round against its targets, > 0, in squared units of y.
+        Mean squared error of each round against its targets, > 0, in squared units of y; with sample weights, of the
+        weighted errors.
     max_rounds : int, default 1000
         Stop after this many rounds even if the chain has not collapsed.
 
@@ -152,7 +153,7 @@ def selfdistill_constrained(
     xp = array_namespace(d)
     targets = require_targets("y", y, spectrum.n_points, like=d)
     coordinates = spectrum.coordinates(targets)
-    outside = targets - spectrum.lift(xp.ones_like(d), coordinates)
+    outside = spectrum.whiten(targets) - spectrum.lift(xp.ones_like(d), coordinates)
     # Only the size of each component matters, in units of the tolerance: plain numpy in double precision from here on.
     levels = np.append(to_numpy(d), 0.0)
     radius = math.sqrt(spectrum.n_points) * math.sqrt(allowed)

@@ -257,7 +257,7 @@ class _ValidationProblem:
     def predict_with_rounding(self, filter_values: Array) -> tuple[Array, float]:
         """Predictions, and the size below which they are nothing but rounding."""
         xp = array_namespace(filter_values)
-        dual = self.spectrum.lift(filter_values, self.coordinates)
+        dual = self.spectrum.lift_dual_coef(filter_values, self.coordinates)
         with np.errstate(over="ignore", invalid="ignore"):
             predictions = require_representable(self.K_val @ dual, "the prediction at the validation points")
         unit = xp.finfo(dual.dtype).eps * self.spectrum.n_points

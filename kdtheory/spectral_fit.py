@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,9 +11,9 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from kdtheory._typing import Array
-from kdtheory._validation import first_index, require_cross_gram, require_representable
-from kdtheory.filters import Modes
-from kdtheory.spectrum import Spectrum
+from kdtheory._validation import first_index, require_cross_gram, require_representable, require_targets
+from kdtheory.filters import Filter, Modes
+from kdtheory.spectrum import Spectrum, as_spectrum
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -77,7 +78,7 @@ class SpectralFit:
     @cached_property
     def fitted(self) -> Array:
         """Fitted values at the training points, shape (..., n) or (..., n, k)."""
-        return self.spectrum.lift(self.shrinkage, self._coordinates)
+        return self.spectrum.lift_fitted(self.modes.coefficient, self.shrinkage, self._coordinates)
 
     @cached_property
     def dual_coef(self) -> Array:
@@ -85,7 +86,20 @@ class SpectralFit:
 
         A spectrum without its zero eigenvalues gives the shortest of the coefficients of the same function.
         """
-        return self.spectrum.lift(self.modes.coefficient, self._coordinates)
+        return self.spectrum.lift_dual_coef(self.modes.coefficient, self._coordinates)
+
+    @cached_property
+    def components(self) -> Array:
+        """Components of the model's weights along the eigendirections, shape (..., r) or (..., r, k).
+
+        In a feature space with `K = X Xᵀ` these are `v_jᵀ β` for the weights `β = Xᵀ c` and the right singular vectors
+        `v_j` of X: `√d·q(d)` times the component of the targets. The sum of their squares is the squared norm of the
+        function. Source: Nagarajan et al. (2023), eqs. 8 and 12.
+        """
+        values = array_namespace(self.modes.coefficient).sqrt(self.spectrum.eigenvalues) * self.modes.coefficient
+        with np.errstate(over="ignore"):
+            weighted = values * self._coordinates if self.targets.ndim == 1 else values[..., None] * self._coordinates
+        return require_representable(weighted, "the component of the weights")
 
     def predict(self, K_test: Any) -> Array:
         """Predict at new points.
@@ -121,3 +135,62 @@ class SpectralFit:
     @cached_property
     def _coordinates(self) -> Array:
         return self.spectrum.coordinates(self.targets)
+
+
+def fit_filter(K: Any, y: Any, filter_: Filter | Sequence[Filter]) -> SpectralFit:
+    """Fit the model of any filter, or of several.
+
+    Parameters
+    ----------
+    K : array of shape (n, n), or Spectrum
+        Gram matrix, or its decomposition.
+    y : array of shape (n,) or (n, k)
+        Targets.
+    filter_ : Filter or sequence of Filter
+        One model, or as many as the results have entries along their first axis.
+
+    Returns
+    -------
+    SpectralFit
+        Shrinkage, fitted values, dual coefficients, weight components and predictions.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For bad input, naming the argument, the rule and the value.
+    OverflowError
+        When a filter is beyond the floating-point range.
+
+    Notes
+    -----
+    Cost: one eigendecomposition, unless a `Spectrum` is given, then `2·n·r·k` for each model.
+
+    Examples
+    --------
+    >>> from kdtheory import GradientFlow, Ridge
+    >>> fit_filter([[2.0]], [1.0], Ridge(2.0)).fitted
+    array([0.5])
+    >>> fit_filter([[2.0]], [1.0], [GradientFlow(0.0), GradientFlow(1.0)]).fitted
+    array([[0.        ],
+           [0.86466472]])
+    """
+    spectrum = as_spectrum(K)
+    d = spectrum.eigenvalues
+    return SpectralFit(spectrum, require_targets("y", y, spectrum.n_points, like=d), evaluate(filter_, d))
+
+
+def evaluate(filter_: Filter | Sequence[Filter], eigenvalues: Array) -> Modes:
+    """Modes of a filter, shape (r,), or of a sequence of them, shape (n_filters, r)."""
+    if isinstance(filter_, Filter):
+        with np.errstate(all="ignore"):  # what overflows is refused by the fit
+            return filter_.modes(eigenvalues)
+    filters = list(filter_)
+    if not filters:
+        raise ValueError("filter_ must hold at least one Filter, got an empty sequence")
+    for each in filters:
+        if not isinstance(each, Filter):
+            raise TypeError(f"filter_ must be a Filter or a sequence of them, got {each!r}")
+    xp = array_namespace(eigenvalues)
+    with np.errstate(all="ignore"):
+        modes = [each.modes(eigenvalues) for each in filters]
+    return Modes(*(xp.stack(parts) for parts in zip(*modes, strict=True)))

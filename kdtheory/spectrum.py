@@ -16,6 +16,7 @@ from kdtheory._validation import (
     require_ndim,
     require_representable,
     require_targets,
+    require_weights,
 )
 
 _SYMMETRY_TOLERANCE = 1e-8
@@ -72,10 +73,10 @@ class Spectrum:
         object.__setattr__(self, "eigenvectors", xp.asarray(u, copy=True))
 
     @classmethod
-    def _trusted(cls, eigenvalues: Array, **basis: Any) -> Spectrum:
+    def _trusted(cls, **parts: Any) -> Spectrum:
         """Make a spectrum of arrays that are known to be right and belong to nobody else."""
         spectrum = object.__new__(cls)
-        vars(spectrum).update(eigenvalues=eigenvalues, **basis)
+        vars(spectrum).update(parts)
         return spectrum
 
     def __getattr__(self, name: str) -> Any:
@@ -88,7 +89,7 @@ class Spectrum:
         return vars(self)["eigenvectors"]
 
     @classmethod
-    def from_gram(cls, K: Any) -> Spectrum:
+    def from_gram(cls, K: Any, sample_weight: Any = None) -> Spectrum:
         """Decompose a Gram matrix.
 
         Parameters
@@ -96,6 +97,9 @@ class Spectrum:
         K : array of shape (n, n)
             Symmetric positive semi-definite Gram matrix of numpy, jax, torch or another array API library. It is
             left as it is.
+        sample_weight : array of shape (n,), optional
+            Weights w >= 0 of the points in every loss of the models on this spectrum, `½ Σ w_i (f(x_i) − y_i)²`; a
+            weight counts as so many copies of its point, and penalties are not rescaled. Default: one each.
 
         Returns
         -------
@@ -107,7 +111,8 @@ class Spectrum:
         Raises
         ------
         ValueError
-            When K is not square, not finite, not symmetric to 1e-8 of its largest entry, or clearly indefinite.
+            When K is not square, not finite, not symmetric to 1e-8 of its largest entry, or clearly indefinite; when
+            a sample weight is negative, or all are zero.
         TypeError
             When K does not hold real numbers.
         OverflowError
@@ -134,17 +139,13 @@ class Spectrum:
         require_ndim("K", gram, 2)
         if gram.shape[0] != gram.shape[1]:
             raise ValueError(f"K must be square, got shape {tuple(gram.shape)}")
-        d, basis = _eigh(_symmetrised(gram))
-        xp = array_namespace(gram)
-        require_representable(d, "the eigenvalue of K")
-        largest = float(xp.max(xp.abs(d)))
-        rounding = gram.shape[0] * xp.finfo(d.dtype).eps * largest
-        lowest = float(d[-1])
-        if lowest < -_INDEFINITE_FACTOR * rounding:
-            raise ValueError(
-                f"K must be positive semi-definite, got the eigenvalue {lowest:.6g} beside a largest of {largest:.6g}"
-            )
-        return cls._trusted(xp.where(d <= rounding, xp.zeros_like(d), d), **basis)
+        symmetric = _symmetrised(gram)
+        if sample_weight is None:
+            return Spectrum._trusted(**_decompose(symmetric))
+        root = array_namespace(gram).sqrt(require_weights("sample_weight", sample_weight, gram.shape[0], like=gram))
+        with np.errstate(over="ignore"):
+            whitened = require_representable(root[:, None] * symmetric * root, "the weighted entry of K")
+        return WeightedSpectrum._trusted(**_decompose(whitened), root_weight=root, gram=symmetric)
 
     @property
     def n_points(self) -> int:
@@ -174,13 +175,28 @@ class Spectrum:
         """
         if self.rank == 0:
             raise ValueError("eigenvalues must hold at least one value > 0, got zeros only")
-        return Spectrum._trusted(self.eigenvalues[: self.rank], eigenvectors=self.eigenvectors[:, : self.rank])
+        others = {name: value for name, value in vars(self).items() if name in ("root_weight", "gram")}
+        return self._trusted(
+            eigenvalues=self.eigenvalues[: self.rank], eigenvectors=self.eigenvectors[:, : self.rank], **others
+        )
+
+    def whiten(self, y: Array, /) -> Array:
+        """Return targets y of shape (n,) or (n, k) in units in which all points weigh the same."""
+        return require_targets("y", y, self.n_points, like=self.eigenvalues)
 
     def coordinates(self, y: Array, /) -> Array:
-        """Return `Uᵀ y`, the components of targets y of shape (n,) or (n, k) along the eigenvectors."""
-        targets = require_targets("y", y, self.n_points, like=self.eigenvalues)
+        """Return `Uᵀ y`, the components of (whitened) targets y of shape (n,) or (n, k) along the eigenvectors."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return require_representable(self._multiply_transposed(targets), "the component of y")
+            return require_representable(self._multiply_transposed(self.whiten(y)), "the component of y")
+
+    def lift_fitted(self, coefficient: Array, shrinkage: Array, coordinates: Array, /) -> Array:
+        """Return the fitted values of models, given their coefficient filter and their shrinkage; see `lift`."""
+        del coefficient
+        return self.lift(shrinkage, coordinates)
+
+    def lift_dual_coef(self, coefficient: Array, coordinates: Array, /) -> Array:
+        """Return the dual coefficients of models, given their coefficient filter; see `lift`."""
+        return self.lift(coefficient, coordinates)
 
     def lift(self, values: Array, coordinates: Array, /) -> Array:
         """Return `U diag(values) coordinates` for every row of `values`, all rows in one matrix product.
@@ -227,7 +243,64 @@ class Spectrum:
 
     def __repr__(self) -> str:
         first, last = float(self.eigenvalues[0]), float(self.eigenvalues[-1])
-        return f"Spectrum(n_points={self.n_points}, rank={self.rank}, d_max={first:.6g}, d_min={last:.6g})"
+        return f"{type(self).__name__}(n_points={self.n_points}, rank={self.rank}, d_max={first:.6g}, d_min={last:.6g})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class WeightedSpectrum(Spectrum):
+    """The spectrum of `S K S` with `S = diag(√w)`, for losses with sample weights w; made by `Spectrum.from_gram`.
+
+    Every model runs on it unchanged: the targets are whitened to `S y`, and the dual coefficients are scaled back by
+    S. Nothing is divided by a weight, so weights of zero are points that are predicted but not learned from.
+
+    Attributes
+    ----------
+    eigenvalues, eigenvectors : array
+        Those of `S K S`.
+    root_weight : array of shape (n,)
+        Square roots of the sample weights.
+    gram : array of shape (n, n)
+        The Gram matrix itself, with which the fitted values are predicted.
+    """
+
+    root_weight: Array
+    gram: Array
+
+    def whiten(self, y: Array, /) -> Array:
+        """Return `S y`."""
+        targets = super().whiten(y)
+        with np.errstate(over="ignore"):
+            return targets * (self.root_weight if targets.ndim == 1 else self.root_weight[:, None])
+
+    def lift_fitted(self, coefficient: Array, shrinkage: Array, coordinates: Array, /) -> Array:
+        """Return the fitted values, zero weights included, as predictions at the training points."""
+        del shrinkage
+        dual = self.lift_dual_coef(coefficient, coordinates)
+        with np.errstate(over="ignore", invalid="ignore"):
+            fitted = dual @ self.gram if coordinates.ndim == 1 else self.gram @ dual
+        return require_representable(fitted, "the fitted value")
+
+    def lift_dual_coef(self, coefficient: Array, coordinates: Array, /) -> Array:
+        """Return `S U diag(coefficient) coordinates`."""
+        root = self.root_weight if coordinates.ndim == 1 else self.root_weight[:, None]
+        with np.errstate(over="ignore"):
+            return require_representable(self.lift(coefficient, coordinates) * root, "the dual coefficient")
+
+
+def _decompose(gram: Array) -> dict[str, Any]:
+    """Eigenvalues and basis of a symmetric matrix that may be overwritten, with rounding set to zero."""
+    rows = gram.shape[0]
+    d, basis = _eigh(gram)
+    xp = array_namespace(d)
+    require_representable(d, "the eigenvalue of K")
+    largest = float(xp.max(xp.abs(d)))
+    rounding = rows * xp.finfo(d.dtype).eps * largest
+    lowest = float(d[-1])
+    if lowest < -_INDEFINITE_FACTOR * rounding:
+        raise ValueError(
+            f"K must be positive semi-definite, got the eigenvalue {lowest:.6g} beside a largest of {largest:.6g}"
+        )
+    return {"eigenvalues": xp.where(d <= rounding, xp.zeros_like(d), d), **basis}
 
 
 def _symmetrised(gram: Array) -> Array:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import mpmath
 import numpy as np
+import scipy.integrate
 import scipy.linalg
 
 
@@ -46,3 +47,59 @@ def exact_modes(eigenvalue, ridge, n_steps, label_weight, digits):
             terms = min(abs(alpha * total) + abs(power), (abs(alpha) + abs((1 - alpha) * (1 - a) * power)) / abs(1 - q))
             residual_terms = (1 - a) * (1 + abs(q * power)) / abs(1 - q)
         return target / (d + lam), a * target, 1 - a * target, a * terms, residual_terms
+
+
+def integrate_flow(K, targets, time, weight_decay=0.0, start=None):
+    """Fitted values after gradient flow `f′ = −K (f − targets) − weight_decay·f`, by an ODE solver."""
+    start = np.zeros_like(targets) if start is None else start
+
+    def velocity(_, f):
+        f = f.reshape(targets.shape)
+        return (K @ (targets - f) - weight_decay * f).ravel()
+
+    solution = scipy.integrate.solve_ivp(velocity, (0.0, time), start.ravel(), rtol=1e-10, atol=1e-12, method="DOP853")
+    return solution.y[:, -1].reshape(targets.shape)
+
+
+def descend_literally(
+    X, targets, n_iterations, *, learning_rate, momentum=0.0, nesterov=False, weight_decay=0.0, start=None
+):
+    """Weights of a linear model after gradient descent on `½‖Xβ − targets‖² + weight_decay/2 ‖β‖²`, step by step."""
+    weights = np.zeros((X.shape[1], *targets.shape[1:])) if start is None else start
+    last = weights
+    for _ in range(n_iterations):
+        moved = weights + momentum * (weights - last)
+        where = moved if nesterov else weights
+        gradient = X.T @ (X @ where - targets) + weight_decay * where
+        last, weights = weights, moved - learning_rate * gradient
+    return weights
+
+
+def exact_flow(eigenvalue, time, weight_decay, digits):
+    """`q(d)`, `d·q(d)` and `1 − d·q(d)` of gradient flow from zero."""
+    with mpmath.workdps(digits):
+        d, t, mu = mpmath.mpf(eigenvalue), mpmath.mpf(time), mpmath.mpf(weight_decay)
+        left = mpmath.exp(-(d + mu) * t) if (d + mu) * t < 1e6 else mpmath.mpf(0)
+        coefficient = (1 - left) / (d + mu) if (d + mu) * t > mpmath.mpf(10) ** (50 - digits) else t
+        return coefficient, d * coefficient, left + mu * coefficient
+
+
+def exact_descent(eigenvalue, learning_rate, n_iterations, momentum, nesterov, weight_decay, digits):
+    """`q(d)`, `d·q(d)` and `1 − d·q(d)` of gradient descent from zero, by powers of the step's own 2 × 2 matrix.
+
+    The step maps this and the last residual: `r ← (1 + m − ηx) r − m r_last` for heavy ball, and
+    `r ← (1 − ηx)((1 + m) r − m r_last)` for Nesterov's momentum, with `x = d + weight_decay`.
+    """
+    with mpmath.workdps(digits):
+        d, eta, mu, m = (mpmath.mpf(value) for value in (eigenvalue, learning_rate, weight_decay, momentum))
+        x = d + mu
+        left = 1 - eta * x
+        step = mpmath.matrix([[(1 + m) * left, -m * left], [1, 0]] if nesterov else [[m + left, -m], [1, 0]])
+        power = mpmath.matrix([[1, 0], [0, 1]])
+        for bit in bin(n_iterations)[2:]:
+            power = power * power
+            if bit == "1":
+                power = power * step
+        start = power[0, 0] + power[0, 1]
+        coefficient = (1 - start) / x if x else None
+        return coefficient, d * (coefficient or 0), start + mu * (coefficient or 0)

@@ -1,86 +1,16 @@
-"""Every model is a filter: a scalar function of the eigenvalues of the Gram matrix.
-
-A filter `q` gives the dual coefficients `U q(d) Uᵀ y` of a model and its fitted values `U (d·q(d)) Uᵀ y`, for a Gram
-matrix `K = U diag(d) Uᵀ`. Distilling a teacher into a student composes their two filters.
-"""
+"""Kernel ridge regression and its self-distillation with one label weight: every step, and the limit of all steps."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 from array_api_compat import array_namespace
 
 from kdtheory._compensated import two_sum, weighted_share
 from kdtheory._typing import Array
-from kdtheory._validation import (
-    first_index,
-    require_array,
-    require_positive,
-    require_positive_integer,
-    require_real,
-    require_representable,
-)
-
-
-class Modes(NamedTuple):
-    """What a filter does to every eigendirection: three arrays of the shape of the eigenvalues."""
-
-    coefficient: Array
-    """`q(d)`: the dual coefficient of a mode over the targets' component."""
-    shrinkage: Array
-    """`d·q(d)`: the share of the targets' component that is fitted."""
-    residual: Array
-    """`1 − d·q(d)`, with its own full precision where the shrinkage is near 1."""
-
-
-class Filter(ABC):
-    """A scalar function `q` of the eigenvalues; subclasses are frozen dataclasses that carry its parameters."""
-
-    def __call__(self, eigenvalues: Any, /) -> Array:
-        """Return `q(d)`, the dual coefficients per unit of the targets' components.
-
-        Parameters
-        ----------
-        eigenvalues : array of any shape
-            Eigenvalues of a Gram matrix, all >= 0.
-
-        Returns
-        -------
-        array
-            `q(d)`, with the shape, library, dtype and device of `eigenvalues`.
-
-        Raises
-        ------
-        ValueError, TypeError
-            When the eigenvalues are not finite real numbers >= 0.
-        OverflowError
-            When the result is beyond the floating-point range.
-        """
-        return self._evaluate(eigenvalues, "coefficient")
-
-    def shrinkage(self, eigenvalues: Any, /) -> Array:
-        """Return `d·q(d)`, what remains of each mode of the targets in the fitted values."""
-        return self._evaluate(eigenvalues, "shrinkage")
-
-    def residual(self, eigenvalues: Any, /) -> Array:
-        """Return `1 − d·q(d)`, what is missing of each mode, accurate also where it is tiny."""
-        return self._evaluate(eigenvalues, "residual")
-
-    @abstractmethod
-    def modes(self, eigenvalues: Array, /) -> Modes:
-        """Evaluate the formulas on a valid floating-point array, without any check."""
-
-    def _evaluate(self, eigenvalues: Any, part: str) -> Array:
-        d = require_array("eigenvalues", eigenvalues)
-        xp = array_namespace(d)
-        if bool(xp.any(d < 0.0)):
-            raise ValueError(f"eigenvalues must be >= 0, got {float(d[first_index(xp, d < 0.0)])}")
-        with np.errstate(all="ignore"):  # what overflows is refused under its own name
-            values = getattr(self.modes(d), part)
-        return require_representable(values, f"{part} of {self}")
+from kdtheory._validation import require_positive, require_positive_integer, require_real
+from kdtheory.filters.base import Filter, Modes
 
 
 @dataclass(frozen=True)
@@ -116,66 +46,6 @@ class Ridge(Filter):
         # Halving is exact, and keeps the sum of two huge numbers finite.
         half_sum = 0.5 * eigenvalues + 0.5 * self.ridge
         return Modes(0.5 / half_sum, 0.5 * eigenvalues / half_sum, 0.5 * self.ridge / half_sum)
-
-
-@dataclass(frozen=True)
-class Distilled(Filter):
-    """A student trained on `label_weight·y + (1 − label_weight)·f_teacher`: the composition of two filters.
-
-    With student `s` and teacher `t` the coefficient filter is
-    `q(d) = q_s(d)·(label_weight + (1 − label_weight)·d·q_t(d))`.
-
-    Parameters
-    ----------
-    teacher, student : Filter
-        Filters on the spectrum of one Gram matrix.
-    label_weight : float
-        Weight of the ground-truth targets in the student's targets; any real number.
-
-    Notes
-    -----
-    Source: Borup & Andersen (2021), eqs. 2 and 12. The mixture is evaluated from the teacher's shrinkage where that
-    is small and from its residual where it is large, so that neither end loses digits.
-
-    Examples
-    --------
-    >>> two_fits = Distilled(teacher=Ridge(0.5), student=Ridge(0.5), label_weight=0.0)
-    >>> two_fits.shrinkage([0.5, 1.5])
-    array([0.25  , 0.5625])
-    """
-
-    teacher: Filter
-    student: Filter
-    label_weight: float
-
-    def __post_init__(self) -> None:
-        for name in ("teacher", "student"):
-            if not isinstance(getattr(self, name), Filter):
-                raise TypeError(f"{name} must be a Filter, got {getattr(self, name)!r}")
-        object.__setattr__(self, "label_weight", require_real("label_weight", self.label_weight))
-
-    def modes(self, eigenvalues: Array, /) -> Modes:
-        """Return the composition of the two filters."""
-        return distil(self.teacher.modes(eigenvalues), self.student.modes(eigenvalues), self.label_weight)
-
-
-def distil(teacher: Modes, student: Modes, label_weight: float | Array) -> Modes:
-    """Modes of a student trained on `label_weight·y + (1 − label_weight)·f_teacher`.
-
-    Source: Borup & Andersen (2021), eq. 12, and its complement `1 − B = (1 − A) + (1 − α) A (1 − B_teacher)`.
-    """
-    xp = array_namespace(student.shrinkage)
-    imitation = 1.0 - label_weight
-    target = xp.where(
-        xp.abs(teacher.shrinkage) < 0.5,
-        label_weight + imitation * teacher.shrinkage,
-        1.0 - imitation * teacher.residual,
-    )
-    return Modes(
-        student.coefficient * target,
-        student.shrinkage * target,
-        student.residual + imitation * student.shrinkage * teacher.residual,
-    )
 
 
 @dataclass(frozen=True)
