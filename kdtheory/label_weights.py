@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
-import scipy
 from array_api_compat import array_namespace
 
 from kdtheory._interop import from_numpy, to_numpy
+from kdtheory._tail_sums import LabelWeightWarning, optimal_label_weights, warn_if_unreachable
 from kdtheory._typing import Array
 from kdtheory._validation import (
     require_array,
@@ -28,13 +27,8 @@ from kdtheory._validation import (
     require_representable,
     require_targets,
 )
-from kdtheory.combinations import break_stick
 from kdtheory.filters import Modes, Ridge, distil
 from kdtheory.spectrum import Spectrum, as_spectrum
-
-
-class LabelWeightWarning(UserWarning):
-    """The best label weights are not unique, or no finite ones reach the best model."""
 
 
 def greedy_label_weights(
@@ -201,25 +195,10 @@ def joint_label_weights(
         directions.append(to_numpy(problem.predict(filter_values)).reshape(-1))  # f_j − f_{j+1}
         filter_values = filter_values * problem.ridge.shrinkage
     steps = np.stack(directions, axis=1)
-    unit = max(float(np.max(np.abs(error))), float(np.max(np.abs(steps)))) or 1.0
-    steps, error = steps / unit, error / unit
-    if within:
-        return from_numpy(break_stick(_simplex_tails(steps, error)), like=problem.y_val)
-    influence = np.concatenate([[0.0], np.linalg.norm(steps, axis=0)])
     eps = float(array_namespace(problem.y_val).finfo(problem.y_val.dtype).eps)
-    best, moved, least = np.ones(problem.n_steps - 1), False, math.inf  # plain kernel ridge regression
-    for exact_tails in _affine_tails(steps, error):
-        tails, off_zero = _off_zero(exact_tails, influence, eps)
-        weights = break_stick(tails)
-        # The error that the weights reach here, and what their rounding may add to it elsewhere.
-        reached = problem.loss(weights) / unit + eps * float(np.sum(np.abs(tails) * influence))
-        if reached < least:
-            best, moved, least = weights, off_zero, reached
-    if moved:
-        warnings.warn(
-            "no finite label weights reach the best combination; they approach it", LabelWeightWarning, stacklevel=2
-        )
-    return from_numpy(best, like=problem.y_val)
+    weights, moved = optimal_label_weights(steps, error, problem.loss, eps=eps, unit_interval=within)
+    warn_if_unreachable(moved, stacklevel=2)
+    return from_numpy(weights, like=problem.y_val)
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,58 +254,3 @@ class _ValidationProblem:
             return math.inf
         size = float(np.max(np.abs(error)))
         return size * float(np.linalg.norm(error / (size or 1.0)))
-
-
-def _affine_tails(steps: np.ndarray, error: np.ndarray) -> Iterator[np.ndarray]:
-    """Tail sums s_1 = 1, s_2, ... that minimise `‖error + Σ_j s_{j+1} (f_j − f_{j+1})‖`.
-
-    First over no direction, then over the first, the first two, ...: each adds to an orthonormal basis of those before
-    it. What a late direction adds may be smaller than what its rounding costs, so the caller chooses.
-    """
-    largest = np.max(np.abs(steps), axis=0)
-    largest[largest == 0.0] = 1.0
-    norms = np.maximum(np.linalg.norm(steps / largest, axis=0), np.finfo(float).tiny)
-    directions = steps / largest / norms
-    new_parts = np.zeros(directions.shape[1])
-    diagonal = np.abs(np.diagonal(np.linalg.qr(directions, mode="r")))
-    new_parts[: len(diagonal)] = diagonal
-    independent = np.flatnonzero(new_parts > 4.0 * np.finfo(float).eps)
-    for count in range(len(independent) + 1):
-        kept = independent[:count]
-        tails = np.zeros(directions.shape[1])
-        if count:
-            tails[kept] = np.linalg.lstsq(directions[:, kept], -error, rcond=0.0)[0]
-        yield np.concatenate([[1.0], tails / norms / largest])
-
-
-def _simplex_tails(steps: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Tail sums, up to a common factor, of the best combination with coefficients >= 0.
-
-    The shortest vector in the convex hull of the errors `y_val − f_j` points along the solution of a non-negative
-    least-squares problem with one row more, whose weight only scales that solution.
-    """
-    zero = np.zeros((error.shape[0], 1))
-    errors = error[:, None] + np.concatenate([zero, np.cumsum(steps, axis=1)], axis=1)
-    row = np.linalg.norm(errors) or 1.0
-    system = np.concatenate([errors / row, np.ones((1, errors.shape[1]))])
-    target = np.zeros(system.shape[0])
-    target[-1] = 1.0
-    coefficients = scipy.optimize.nnls(system, target)[0]
-    return np.cumsum(coefficients[::-1])[::-1]
-
-
-def _off_zero(tails: np.ndarray, influence: np.ndarray, eps: float) -> tuple[np.ndarray, bool]:
-    """Move tail sums of zero that have anything behind them off zero, and say whether any was.
-
-    Only then do finite label weights exist. Moving `s_j` by δ changes the model by `δ·influence_j`, the length of its
-    step. But step `τ − j + 2` then has the label weight `1 − δ/s_{j−1}`, whose rounding is a share `eps·s_{j−1}/δ` of
-    δ and so of all that lies behind. The best δ balances the two.
-    """
-    tails, moved = tails.copy(), False
-    for j in range(1, len(tails) - 1):
-        behind = float(np.max(np.abs(tails[j + 1 :] * influence[j + 1 :])))
-        nearest = math.sqrt(eps * abs(tails[j - 1]) * behind / (influence[j] or 1.0))
-        if abs(tails[j]) < nearest:
-            tails[j] = math.copysign(nearest, tails[j])
-            moved = True
-    return tails, moved

@@ -1,0 +1,175 @@
+"""Targets in the eigenbasis, where every risk is a sum over independent modes: plain numpy in double precision."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy
+
+from kdtheory._tail_sums import optimal_label_weights
+
+
+@dataclass(frozen=True, eq=False)
+class SequenceModel:
+    """Energies of signal and noise in every mode; risks are means over points and outputs.
+
+    Parameters
+    ----------
+    eigenvalues : array of shape (r,)
+        Descending, >= 0.
+    energy : array of shape (r,)
+        Squared components of the signal, summed over the outputs.
+    noise : float
+        Noise variance, times the number of outputs.
+    outside : float
+        Squared size of what lies outside all modes.
+    n_points, n_outputs : int
+    """
+
+    eigenvalues: np.ndarray
+    energy: np.ndarray
+    noise: float
+    outside: float
+    n_points: int
+    n_outputs: int
+
+    @property
+    def size(self) -> int:
+        """Number of targets, over which risks are means."""
+        return self.n_points * self.n_outputs
+
+    @cached_property
+    def levels(self) -> np.ndarray:
+        """Number of the level of each eigenvalue; those closer than the rounding of a decomposition share one."""
+        return level_numbers(self.eigenvalues, self.n_points * np.finfo(float).eps * float(self.eigenvalues[0]))
+
+    @cached_property
+    def best_shrinkage(self) -> np.ndarray:
+        """The Wiener filter: on each level the signal's share of all energy, and zero on zero eigenvalues."""
+        energy, noise = self._level_energies
+        share = np.divide(energy, energy + noise, out=np.zeros_like(energy), where=energy + noise > 0.0)
+        return np.where(self.eigenvalues > 0.0, share[self.levels], 0.0)
+
+    @cached_property
+    def floor(self) -> float:
+        """Risk of the Wiener filter."""
+        energy, noise = self._level_energies
+        left = np.divide(energy, energy + noise, out=np.zeros_like(energy), where=energy + noise > 0.0) * noise
+        positive = self.eigenvalues[np.unique(self.levels, return_index=True)[1]] > 0.0
+        return (float(np.sum(np.where(positive, left, energy))) + self.outside) / self.size
+
+    def risk(self, shrinkage: np.ndarray, residual: np.ndarray) -> float:
+        """Squared bias plus variance of one filter."""
+        return float(np.sum(residual**2 * self.energy + self.noise * shrinkage**2) + self.outside) / self.size
+
+    def ridge_risk(self, ridge: float) -> float:
+        """Risk of kernel ridge regression."""
+        return self.risk(*self._ridge(ridge))
+
+    def ridge_slope(self, ridge: float) -> float:
+        """Return the derivative of `ridge_risk` with respect to the logarithm of the ridge."""
+        return 2.0 * float(np.sum(self._surplus(ridge))) / self.size
+
+    def ridge_curvature(self, ridge: float) -> float:
+        """Inner product of the error with the second derivative of the ridge path, where the slope is zero."""
+        a, _ = self._ridge(ridge)
+        return 2.0 * float(np.sum(self._surplus(ridge) * a)) / self.size
+
+    def one_step(self, ridge: float) -> tuple[float, float]:
+        """Best label weight of a second fit, and how much it lowers the risk of the first."""
+        a, b = self._ridge(ridge)
+        change = float(np.sum((a * b) ** 2 * (self.energy + self.noise))) / self.size
+        half_slope = float(np.sum(self._surplus(ridge))) / self.size
+        if not change > 0.0:
+            return 1.0, 0.0
+        return 1.0 + half_slope / change, half_slope * (half_slope / change)
+
+    def best_ridge(self) -> tuple[float, bool]:
+        """Ridge of least risk, and whether it lies inside; else it is the end of the range that was searched."""
+        grid = self.ridge_grid
+        total = self.eigenvalues + np.exp(grid)[:, None]
+        kept, missing = (self.eigenvalues / total) ** 2, (np.exp(grid)[:, None] / total) ** 2
+        return self.best_ridge_on(missing @ self.energy + self.noise * np.sum(kept, axis=1))
+
+    @property
+    def ridge_grid(self) -> np.ndarray:
+        """Logarithms of the penalties among which the best is looked for."""
+        positive = self.eigenvalues[self.eigenvalues > 0.0]
+        if len(positive) == 0:
+            return np.zeros(1)
+        low, high = math.log(positive[-1]) - _MARGIN, math.log(positive[0]) + _MARGIN
+        return np.linspace(low, high, math.ceil((high - low) / _STEP) + 1)
+
+    def best_ridge_on(self, risks: np.ndarray) -> tuple[float, bool]:
+        """Find the best ridge from the risks on the grid, up to a constant factor and summand."""
+        grid, best = self.ridge_grid, int(np.argmin(risks))
+
+        def slope(log_ridge: float) -> float:
+            return self.ridge_slope(math.exp(log_ridge))
+
+        if best in (0, len(grid) - 1) or not slope(grid[best - 1]) < 0.0 < slope(grid[best + 1]):
+            return math.exp(grid[best]), False  # at an end, or flat to the last digit
+        return math.exp(scipy.optimize.brentq(slope, grid[best - 1], grid[best + 1], xtol=1e-14)), True
+
+    def label_weights(self, ridge: float, n_steps: int, *, unit_interval: bool = False) -> tuple[np.ndarray, bool]:
+        """Label weights of least risk, and whether no finite ones reach the best combination."""
+        if n_steps == 1:
+            return np.zeros(0), False
+        a, b = self._ridge(ridge)
+        weight = np.sqrt(self.energy + self.noise)
+        # Of equal eigenvalues only the mean error counts, so the target may be the best shrinkage of each level.
+        error = weight * (self.best_shrinkage - a)
+        steps = (weight * b)[:, None] * a[:, None] ** np.arange(1, n_steps)
+
+        def reached(label_weights: np.ndarray) -> float:
+            return float(np.linalg.norm(weight * (self.best_shrinkage - chain(a, b, label_weights)[0])))
+
+        return optimal_label_weights(steps, error, reached, eps=np.finfo(float).eps, unit_interval=unit_interval)
+
+    def steps_risk(self, ridge: float, n_steps: int) -> float:
+        """Least risk of self-distillation with n_steps fits."""
+        a, b = self._ridge(ridge)
+        return self.risk(*chain(a, b, self.label_weights(ridge, n_steps)[0]))
+
+    def _ridge(self, ridge: float) -> tuple[np.ndarray, np.ndarray]:
+        total = self.eigenvalues + ridge
+        return self.eigenvalues / total, ridge / total
+
+    def _surplus(self, ridge: float) -> np.ndarray:
+        """Signal still missing minus noise still kept, in every mode, with the weight of its place on the path."""
+        a, b = self._ridge(ridge)
+        return (b * self.energy - a * self.noise) * a * b
+
+    @cached_property
+    def _level_energies(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.bincount(self.levels, self.energy), self.noise * np.bincount(self.levels)
+
+
+_MARGIN = math.log(1e4)
+"""How far beyond the eigenvalues the best ridge is looked for."""
+
+_STEP = 0.25
+"""Step of that search in the logarithm of the ridge; no single mode's risk turns faster."""
+
+
+def chain(shrinkage: np.ndarray, residual: np.ndarray, label_weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shrinkage and residual of the last fit, each student of one base filter."""
+    b, r = shrinkage, residual
+    for label_weight in label_weights:
+        r = residual + (1.0 - label_weight) * shrinkage * r
+        b = np.where(np.abs(b) < 0.5, shrinkage * (label_weight + (1.0 - label_weight) * b), 1.0 - r)
+    return b, r
+
+
+def level_numbers(eigenvalues: np.ndarray, tolerance: float) -> np.ndarray:
+    """Give descending eigenvalues the numbers of their levels; a level ends where one is too far below its first."""
+    numbers = np.zeros(len(eigenvalues), dtype=int)
+    first = eigenvalues[0]
+    for i in range(1, len(eigenvalues)):
+        new = first - eigenvalues[i] > tolerance or (eigenvalues[i] == 0.0 < eigenvalues[i - 1])
+        numbers[i] = numbers[i - 1] + new
+        first = eigenvalues[i] if new else first
+    return numbers

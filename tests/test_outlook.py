@@ -1,0 +1,330 @@
+"""When self-distillation helps: each statement as a property, in its true form with its assumptions.
+
+In the modes of the Gram matrix `a = d/(d + ridge)` is the shrinkage of the first fit, θ² the energy of the signal and
+σ² the noise; `w = [(1 − a)θ² − aσ²]·a(1 − a)` is the signal still missing minus the noise still kept.
+"""
+
+import dataclasses
+import warnings
+
+import numpy as np
+import pytest
+import scipy.optimize
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from kdtheory import (
+    GradientFlow,
+    LabelWeightWarning,
+    Ridge,
+    SelfDistillation,
+    can_distillation_help,
+    distillation_outlook,
+    in_sample_risk,
+    oracle_label_weights,
+    selfdistill_closed_form,
+    wiener_filter,
+)
+from tests.strategies import log_uniform, spectra
+
+
+@st.composite
+def signals(draw, **options):
+    """A diagonal Gram matrix, a signal, a ridge and a noise variance, all of sizes that meet."""
+    d = draw(spectra(zeros=False, low=1e-2, high=1e2, **options))
+    theta = np.array(draw(st.lists(st.floats(0.0, 3.0), min_size=len(d), max_size=len(d))))
+    assume(np.sum(theta**2) > 1e-2)
+    return np.diag(d), theta, draw(log_uniform(1e-2, 1e2)), draw(log_uniform(1e-2, 1e1))
+
+
+def ridge_risk(K, theta, ridge, noise_variance):
+    return float(in_sample_risk(K, theta, Ridge(ridge), noise_variance=noise_variance).total)
+
+
+def two_fits_risk(K, theta, ridge, label_weight, noise_variance):
+    filter_ = SelfDistillation(ridge, 2, label_weight)
+    return float(in_sample_risk(K, theta, filter_, noise_variance=noise_variance).total)
+
+
+def best_two_fits_risk(K, theta, ridge, noise_variance):
+    """The risk is quadratic in the label weight: three evaluations give its minimum."""
+    at = [two_fits_risk(K, theta, ridge, weight, noise_variance) for weight in (0.0, 1.0, 2.0)]
+    curvature, slope = at[0] - 2 * at[1] + at[2], (at[2] - at[0]) / 2
+    return at[1] - slope**2 / (2 * curvature) if curvature > 1e-14 * at[1] else at[1]
+
+
+@given(signals())
+def test_a_second_fit_helps_wherever_the_ridge_is_not_at_a_stationary_point(case):
+    """One round: `R* = R − (dR/dlog ridge)²/(4‖f₂ − f₁‖²)`, `1 − α* = −(dR/dlog ridge)/(2‖f₂ − f₁‖²)`."""
+    K, theta, ridge, noise_variance = case
+    outlook = distillation_outlook(K, theta, ridge=ridge, noise_variance=noise_variance)
+    risk = ridge_risk(K, theta, ridge, noise_variance)
+    np.testing.assert_allclose(outlook.risk, risk, rtol=1e-12)
+    step = 1e-4
+    slope = (
+        ridge_risk(K, theta, ridge * np.exp(step), noise_variance)
+        - ridge_risk(K, theta, ridge * np.exp(-step), noise_variance)
+    ) / (2 * step)
+    np.testing.assert_allclose(outlook.slope, slope, rtol=1e-4, atol=1e-7 * risk)
+    a = Ridge(ridge).shrinkage(np.diag(K))
+    distance = np.sum((a * (1 - a)) ** 2 * (theta**2 + noise_variance)) / len(a)
+    np.testing.assert_allclose(outlook.label_weight, 1 + outlook.slope / (2 * distance), rtol=1e-9)
+    np.testing.assert_allclose(outlook.one_step_gain, outlook.slope**2 / (4 * distance), rtol=1e-9)
+    np.testing.assert_allclose(
+        two_fits_risk(K, theta, ridge, outlook.label_weight, noise_variance),
+        risk - outlook.one_step_gain,
+        rtol=1e-8,
+        atol=1e-10,
+    )
+    for other in (outlook.label_weight - 0.1, outlook.label_weight + 0.1, 0.0, 1.0):
+        assert risk - outlook.one_step_gain <= two_fits_risk(K, theta, ridge, other, noise_variance) * (1 + 1e-9)
+
+
+@given(signals())
+def test_the_sign_rule(case):
+    K, theta, ridge, noise_variance = case
+    outlook = distillation_outlook(K, theta, ridge=ridge, noise_variance=noise_variance)
+    assert outlook.wants_more_ridge == (outlook.slope < 0.0)
+    assert outlook.one_step_gain >= 0.0
+    if outlook.slope != 0.0:
+        assert (outlook.label_weight < 1.0) == outlook.wants_more_ridge or outlook.label_weight == 1.0
+
+
+@given(signals())
+def test_the_best_ridge_is_the_best(case):
+    K, theta, ridge, noise_variance = case
+    outlook = distillation_outlook(K, theta, ridge=ridge, noise_variance=noise_variance)
+    grid = np.logspace(-8, 8, 400)
+    risks = [ridge_risk(K, theta, value, noise_variance) for value in grid]
+    assert outlook.best_ridge_risk <= min(risks) * (1 + 1e-3)
+    assert outlook.best_ridge_risk <= outlook.risk * (1 + 1e-3)
+    if outlook.best_ridge_is_interior:
+        assert outlook.best_ridge_risk <= min(risks) * (1 + 1e-12)
+        at_best = distillation_outlook(K, theta, ridge=outlook.best_ridge, noise_variance=noise_variance)
+        assert abs(at_best.slope) <= 1e-9 * at_best.risk
+
+
+@settings(max_examples=200)
+@given(signals(min_size=2))
+def test_curvature_decides_whether_two_fits_beat_the_best_ridge_near_it(case):
+    """`Σ w a > 0` at the best ridge, in its equivalent forms too: `‖f₂ − f₁‖² < R″/2` in the logarithm of the ridge."""
+    K, theta, _, noise_variance = case
+    outlook = distillation_outlook(K, theta, ridge=1.0, noise_variance=noise_variance)
+    best, risk = outlook.best_ridge, outlook.best_ridge_risk
+    assume(outlook.best_ridge_is_interior)
+    a = Ridge(best).shrinkage(np.diag(K))
+    w = ((1 - a) * theta**2 - a * noise_variance) * a * (1 - a)
+    np.testing.assert_allclose(outlook.curvature, 2 * np.sum(w * a) / len(a), rtol=1e-6, atol=1e-9 * risk)
+    distance = np.sum((a * (1 - a)) ** 2 * (theta**2 + noise_variance)) / len(a)
+    second = (
+        sum(
+            sign * ridge_risk(K, theta, best * np.exp(step), noise_variance)
+            for sign, step in ((1, 1e-3), (-2, 0.0), (1, -1e-3))
+        )
+        / (1e-3) ** 2
+    )
+    np.testing.assert_allclose(second / 2 - distance, outlook.curvature, rtol=1e-2, atol=2e-4 * risk)
+    assume(abs(outlook.curvature) > 1e-2 * risk and second > 5e-2 * risk)
+    near = [best_two_fits_risk(K, theta, best * np.exp(step), noise_variance) for step in (-0.02, 0.02)]
+    if outlook.curvature > 0:
+        assert min(near) < risk
+    else:
+        assert min(near) > risk
+
+
+@settings(max_examples=200)
+@given(signals(min_size=2))
+def test_three_fits_at_the_best_ridge_improve_on_it_wherever_it_curves(case):
+    K, theta, _, noise_variance = case
+    outlook = distillation_outlook(K, theta, ridge=1.0, noise_variance=noise_variance, n_steps=3)
+    assume(outlook.best_ridge_is_interior)
+    one, two, three = outlook.steps_risk
+    np.testing.assert_allclose(one, outlook.best_ridge_risk, rtol=1e-12)
+    np.testing.assert_allclose(two, one, rtol=1e-9)  # two fits at a stationary point change nothing
+    assert three <= two * (1 + 1e-9)
+    if abs(outlook.curvature) > 1e-2 * one:
+        assert three < one * (1 - 1e-6)
+
+
+@given(spectra(zeros=True, low=1e-2), log_uniform(1e-2, 1e1), log_uniform(1e-1, 1e1), st.integers(1, 4))
+def test_no_chain_improves_where_the_energy_is_proportional_to_the_eigenvalue(d, noise_variance, prior, n_steps):
+    """Level-averaged energy `(σ²/ridge*)·d`: an isotropic prior, for which ridge regression is the Wiener filter."""
+    theta, best = np.sqrt(prior * d), noise_variance / prior
+    outlook = distillation_outlook(np.diag(d), theta, ridge=best, noise_variance=noise_variance, n_steps=n_steps)
+    np.testing.assert_allclose(outlook.risk, outlook.floor, rtol=1e-10)
+    np.testing.assert_allclose(outlook.best_ridge, best, rtol=1e-5)
+    np.testing.assert_allclose(outlook.steps_risk, outlook.floor, rtol=1e-9)
+    np.testing.assert_allclose([outlook.slope, outlook.curvature, outlook.one_step_gain], 0.0, atol=1e-9)
+    assert outlook.largest_gain <= 1e-9 * outlook.floor
+
+
+@settings(max_examples=100)
+@given(st.integers(1, 3), st.integers(1, 3), log_uniform(1e-1, 1e1), log_uniform(1e-2, 1.0), st.integers(0, 2**32 - 1))
+def test_one_fit_more_than_there_are_levels_reaches_the_floor_with_every_ridge(
+    n_levels, copies, ridge, noise_variance, seed
+):
+    rng = np.random.default_rng(seed)
+    d = np.repeat(np.array([4.0, 1.0, 0.2])[:n_levels], copies)
+    theta = rng.standard_normal(len(d)) + 0.5
+    outlook = distillation_outlook(np.diag(d), theta, ridge=ridge, noise_variance=noise_variance)
+    assert outlook.n_steps_to_floor == n_levels + 1
+    setting = {"ridge": ridge, "n_steps": n_levels + 1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LabelWeightWarning)
+        weights = oracle_label_weights(np.diag(d), theta, noise_variance=noise_variance, **setting)
+    path = selfdistill_closed_form(np.diag(d), theta, label_weight=weights, **setting)
+    risk = in_sample_risk(np.diag(d), theta, path, noise_variance=noise_variance).total[-1]
+    np.testing.assert_allclose(risk, outlook.floor, rtol=1e-5)
+    np.testing.assert_allclose(
+        path.shrinkage[-1], wiener_filter(np.diag(d), theta, noise_variance=noise_variance).shrinkage, atol=2e-3
+    )
+
+
+def test_as_many_fits_as_levels_generally_do_not_reach_the_floor():
+    K, theta = np.diag([4.0, 1.0, 0.2]), np.array([1.0, 0.3, 2.0])
+    outlook = distillation_outlook(K, theta, ridge=0.7, noise_variance=0.3, n_steps=4)
+    assert outlook.steps_risk[2] > outlook.floor * (1 + 1e-5)
+    np.testing.assert_allclose(outlook.steps_risk[3], outlook.floor, rtol=1e-7)
+
+
+def test_two_rounds_separate_from_every_ridge_and_every_single_round_without_bound():
+    """N noise directions above one direction of signal: best ridge and best two fits tend to N + 1, three fits to 1."""
+    N, signal_energy = 999, 1e6
+    d = np.append(np.full(N, 2.0), 1.0)
+    theta = np.append(np.zeros(N), np.sqrt(signal_energy))
+    outlook = distillation_outlook(np.diag(d), theta, ridge=1.0, noise_variance=1.0, n_steps=3)
+    total = N + 1
+    np.testing.assert_allclose(outlook.best_ridge_risk * total, 999.75, atol=0.01)
+    np.testing.assert_allclose(outlook.steps_risk[2] * total, 1.0, atol=1e-4)
+    np.testing.assert_allclose(outlook.floor * total, 1.0, atol=1e-5)
+    # On two levels everything is a function of two numbers.
+    weight = np.array([N, 1.0])
+
+    def two_fits(log_ridge):
+        a = Ridge(np.exp(log_ridge)).shrinkage(np.array([2.0, 1.0]))
+        energy = np.array([0.0, signal_energy])
+        change = a * (a - 1)
+        best = -np.sum(change * (weight * a - energy * (1 - a))) / np.sum(change**2 * (weight + energy))
+        b = a + best * change
+        return np.sum((1 - b) ** 2 * energy + weight * b**2)
+
+    least = min(scipy.optimize.minimize_scalar(two_fits, bounds=(c - 2, c + 2)).fun for c in np.arange(-14, 15, 2.0))
+    np.testing.assert_allclose(least, 999.75, atol=0.01)
+    weights = oracle_label_weights(np.diag(d), theta, ridge=1.0, n_steps=3, noise_variance=1.0)
+    np.testing.assert_allclose(weights, [47 / 17, 18.0], rtol=1e-3)
+
+
+@pytest.mark.parametrize(("n_noise", "printed"), [(100, 15.4), (10_000, 181.6)])
+def test_one_round_separates_from_every_ridge_without_bound(n_noise, printed):
+    """Signal κ on the eigenvalue 1 and N noise directions at 1/κ: best ridge 1 + 2√N, best two fits → 1."""
+    kappa = 1e6
+    d, theta, weight = np.array([1.0, 1 / kappa]), np.array([kappa, 0.0]), np.array([1.0, n_noise])
+
+    def risk(b):
+        return np.sum((1 - b) ** 2 * theta**2 + weight * b**2)
+
+    least = scipy.optimize.minimize_scalar(lambda s: risk(Ridge(np.exp(s)).shrinkage(d)), bounds=(-40, 10)).fun
+    np.testing.assert_allclose(least, printed, rtol=0.02)
+    ridge = 1e8
+    first = Ridge(ridge).shrinkage(d)
+    change = first**2 - first
+    target = theta**2 / (theta**2 + weight)
+    share = np.sum(change * (target - first) * (theta**2 + weight)) / np.sum(change**2 * (theta**2 + weight))
+    np.testing.assert_allclose(risk(first + share * change), 1.0, atol=1e-3)
+
+
+@given(signals(), log_uniform(1e2, 1e4))
+def test_under_heavy_noise_the_best_student_unlearns_the_labels(case, factor):
+    """With a small ridge and much noise the best weight of the labels is negative."""
+    K, theta, _, _ = case
+    d = np.diag(K)
+    ridge = 0.1 * d[-1]
+    outlook = distillation_outlook(K, theta, ridge=ridge, noise_variance=factor * np.sum(theta**2))
+    assert outlook.wants_more_ridge
+    assert outlook.label_weight < 0.0
+
+
+def smooth_problem(n=150, noise_variance=0.09, seed=0):
+    x = np.linspace(0.0, 1.0, n)
+    K = np.exp(-40.0 * np.subtract.outer(x, x) ** 2)
+    signal = np.sin(2 * np.pi * x) + 0.5 * np.sin(6 * np.pi * x)
+    noise = np.sqrt(noise_variance) * np.random.default_rng(seed).standard_normal((n, 200))
+    return K, signal, signal[:, None] + noise, noise_variance
+
+
+def test_estimates_scatter_around_the_truth_as_their_standard_errors_say():
+    K, signal, draws, noise_variance = smooth_problem()
+    setting = {"ridge": 0.05, "noise_variance": noise_variance}
+    truth = distillation_outlook(K, signal, **setting)
+    estimates = [can_distillation_help(K, y, n_bootstrap=2, **setting) for y in draws.T]
+    quoted = can_distillation_help(K, draws[:, 0], n_bootstrap=200, **setting).standard_errors
+    for name in ("risk", "slope", "one_step_gain", "best_ridge_risk", "largest_gain", "curvature"):
+        values = np.array([getattr(estimate, name) for estimate in estimates])
+        assert abs(np.mean(values) - getattr(truth, name)) < np.std(values), name
+        assert 0.4 < getattr(quoted, name) / np.std(values) < 2.5, name
+
+
+def test_the_same_random_state_gives_the_same_errors_and_a_generator_moves_on():
+    K, _, draws, noise_variance = smooth_problem(40)
+    setting = {"ridge": 0.05, "noise_variance": noise_variance, "n_bootstrap": 10}
+    first, second = (can_distillation_help(K, draws[:, 0], random_state=3, **setting) for _ in range(2))
+    assert first == second
+    generator = np.random.default_rng(3)
+    moved = [can_distillation_help(K, draws[:, 0], random_state=generator, **setting) for _ in range(2)]
+    assert moved[0] == first != moved[1]
+    assert dataclasses.replace(moved[1], standard_errors=first.standard_errors) == first
+
+
+def test_many_outputs_share_one_filter_and_repeated_ones_change_nothing_but_the_errors():
+    K, _, draws, noise_variance = smooth_problem(60)
+    setting = {"ridge": 0.3, "noise_variance": noise_variance}
+    single = can_distillation_help(K, draws[:, 0], **setting)
+    twice = can_distillation_help(K, draws[:, [0, 0]], **setting)
+    for field in ("risk", "slope", "label_weight", "one_step_gain", "best_ridge", "curvature", "floor"):
+        np.testing.assert_allclose(getattr(twice, field), getattr(single, field), rtol=1e-8)
+
+
+@pytest.mark.parametrize("noise_variance", [0.0, 1e-3, 1e6])
+def test_extreme_noise_leaves_no_interior_best_ridge_and_no_nan(noise_variance):
+    K, signal, _, _ = smooth_problem(30)
+    for outlook in (
+        distillation_outlook(K, signal, ridge=1.0, noise_variance=noise_variance),
+        can_distillation_help(K, signal, ridge=1.0, noise_variance=noise_variance, n_bootstrap=5),
+    ):
+        numbers = [*dataclasses.astuple(outlook)[:9], *outlook.steps_risk, *outlook.standard_errors]
+        assert np.all(np.isfinite(np.array(numbers, dtype=float)))
+        assert outlook.floor <= outlook.best_ridge_risk * (1 + 1e-9) + 1e-15
+        assert "DistillationOutlook" in repr(outlook)
+        if noise_variance != 1e-3:
+            assert outlook.largest_gain < 0.5 * np.mean(signal**2)
+
+
+def test_a_gram_matrix_of_zeros_has_an_outlook_too():
+    outlook = can_distillation_help(np.zeros((3, 3)), [1.0, 2.0, 3.0], ridge=1.0, noise_variance=0.1, n_bootstrap=3)
+    assert outlook.n_steps_to_floor == 1
+    assert outlook.largest_gain == 0.0
+    assert not outlook.best_ridge_is_interior
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"noise_variance": -1.0}, ValueError, "noise_variance must be >= 0, got -1.0"),
+        ({"ridge": 0.0}, ValueError, "ridge must be > 0, got 0.0"),
+        ({"n_steps": 0}, ValueError, "n_steps must be >= 1, got 0"),
+        ({"n_bootstrap": 1}, ValueError, "n_bootstrap must be >= 2, got 1"),
+        ({"y": [1.0]}, ValueError, "y must have 2 rows"),
+        ({"y": [np.nan, 1.0]}, ValueError, "y must be finite, got nan at index 0"),
+    ],
+)
+def test_bad_input_is_named(change, error, message):
+    arguments = {"K": np.eye(2), "y": [1.0, 2.0], "ridge": 1.0, "noise_variance": 0.1} | change
+    with pytest.raises(error, match=message):
+        can_distillation_help(**arguments)
+
+
+def test_the_flow_is_no_better_than_the_floor_either():
+    K, signal, _, noise_variance = smooth_problem(50)
+    outlook = distillation_outlook(K, signal, ridge=0.1, noise_variance=noise_variance)
+    flows = in_sample_risk(K, signal, [GradientFlow(t) for t in np.logspace(-2, 3, 30)], noise_variance=noise_variance)
+    assert np.min(flows.total) >= outlook.floor
