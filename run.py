@@ -4,10 +4,11 @@
     python3 run.py test         run the tests
     python3 run.py check        lint, format, types, import layers, pinned versions
     python3 run.py benchmarks   measure, into benchmarks/results/
-    python3 run.py lock         pin the newest versions into constraints/dev.txt
+    python3 run.py lock         pin the newest versions into constraints/
 
 Every task first makes sure of its own set-up: a pinned uv in .tools, and an environment in .venv with the versions of
-constraints/dev.txt. Arguments behind the task go to the program that runs it.
+constraints/dev.txt. Benchmarks beside neural-tangents, which needs an old jax, have another one in .venv-peers, with
+the versions of constraints/neural-tangents.txt. Arguments behind the task go to the program that runs it.
 """
 
 from __future__ import annotations
@@ -19,15 +20,43 @@ import ssl
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent
 TOOLS = ROOT / ".tools"
-VENV = ROOT / ".venv"
-CONSTRAINTS = ROOT / "constraints" / "dev.txt"
 UV_VERSION = "0.13.8"
 OLDEST_PYTHON = (3, 11)
 BINARIES = "Scripts" if os.name == "nt" else "bin"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+
+
+class Environment(NamedTuple):
+    """A virtual environment, and what it is made from."""
+
+    folder: Path
+    constraints: Path
+    sources: tuple[str, ...]
+    """What is pinned besides the dependencies of pyproject.toml."""
+    before_python: tuple[int, int]
+
+    def program(self, name: str) -> Path:
+        """Path of a program of the environment."""
+        return self.folder / BINARIES / name
+
+
+MAIN = Environment(ROOT / ".venv", ROOT / "constraints" / "dev.txt", ("--all-extras", "--group", "dev"), (4, 0))
+PEERS = Environment(
+    ROOT / ".venv-peers",
+    ROOT / "constraints" / "neural-tangents.txt",
+    (
+        "constraints/neural-tangents.in",
+        "--excludes",
+        "constraints/neural-tangents-excludes.txt",
+        "--group",
+        "build",
+    ),
+    (3, 14),  # the last Python with wheels of its jax is 3.13
+)
 
 
 def run(*command: str | Path, **variables: str) -> None:
@@ -50,68 +79,73 @@ def uv(*arguments: str | Path) -> None:
     run(TOOLS / "bin" / "uv", *arguments, UV_PYTHON_DOWNLOADS="never", **certificates)
 
 
-def make_environment() -> None:
-    """Make .venv, or bring it up to date when the pinned versions or this Python have changed."""
-    python = sys.executable if sys.version_info >= OLDEST_PYTHON else ">={}.{}".format(*OLDEST_PYTHON)
-    recipe = CONSTRAINTS.read_bytes() + (ROOT / "pyproject.toml").read_bytes() + python.encode()
+def make(environment: Environment) -> None:
+    """Make an environment, or bring it up to date when the pinned versions or this Python have changed."""
+    folder, constraints, _, before = environment
+    fits = OLDEST_PYTHON <= sys.version_info[:2] < before
+    python = sys.executable if fits else ">={}.{},<{}.{}".format(*OLDEST_PYTHON, *before)
+    recipe = constraints.read_bytes() + (ROOT / "pyproject.toml").read_bytes() + python.encode()
     digest = hashlib.sha256(recipe).hexdigest()
-    stamp = VENV / "made-from"
+    stamp = folder / "made-from"
     if stamp.exists() and stamp.read_text() == digest:
         return
-    uv("venv", "--quiet", "--clear", "--python", python, VENV)
-    uv("pip", "sync", "--quiet", "--python", VENV, "--require-hashes", CONSTRAINTS)
-    uv("pip", "install", "--quiet", "--python", VENV, "--no-deps", "--no-build-isolation", "--editable", ROOT)
+    uv("venv", "--quiet", "--clear", "--python", python, folder)
+    uv("pip", "sync", "--quiet", "--python", folder, "--require-hashes", constraints)
+    uv("pip", "install", "--quiet", "--python", folder, "--no-deps", "--no-build-isolation", "--editable", ROOT)
     stamp.write_text(digest)
 
 
-def program(name: str) -> Path:
-    """Path of a program of the environment."""
-    return VENV / BINARIES / name
-
-
-def compile_constraints(output: Path) -> None:
-    """Pin the dependencies of pyproject.toml into `output`, keeping what it already pins."""
-    everything = ("--all-extras", "--group", "dev", "--universal", "--python-version", "3.11", "--generate-hashes")
+def compile_constraints(environment: Environment, output: Path) -> None:
+    """Pin the dependencies of an environment into `output`, keeping what it already pins."""
+    universal = ("--universal", "--python-version", "3.11", "--generate-hashes")
     plain = ("--no-annotate", "--no-header", "--no-emit-index-url", "--quiet")
-    uv("pip", "compile", "pyproject.toml", *everything, *plain, "--output-file", output)
+    uv("pip", "compile", "pyproject.toml", *environment.sources, *universal, *plain, "--output-file", output)
 
 
 def figures(*arguments: str) -> None:
     """Run every example script."""
     for script in sorted((ROOT / "examples").glob("fig_*.py")):
-        run(program("python"), script, *arguments)
+        run(MAIN.program("python"), script, *arguments)
 
 
 def test(*arguments: str) -> None:
     """Run the tests on all cores, one BLAS thread each."""
-    run(program("python"), "-m", "pytest", "--numprocesses", "auto", *arguments, **ONE_THREAD)
+    run(MAIN.program("python"), "-m", "pytest", "--numprocesses", "auto", *arguments, **ONE_THREAD)
 
 
 def check(*arguments: str) -> None:
     """Run everything that reads the code without running it."""
-    run(program("ruff"), "check", *arguments)
-    run(program("ruff"), "format", "--check")
-    run(program("mypy"))
-    run(program("lint-imports"))
-    copy = VENV / "constraints.txt"
-    copy.write_bytes(CONSTRAINTS.read_bytes())
-    compile_constraints(copy)
-    if copy.read_bytes() != CONSTRAINTS.read_bytes():
-        sys.exit("constraints/dev.txt does not fit pyproject.toml: run `python3 run.py lock`")
+    run(MAIN.program("ruff"), "check", *arguments)
+    run(MAIN.program("ruff"), "format", "--check")
+    run(MAIN.program("mypy"))
+    run(MAIN.program("lint-imports"))
+    for environment in (MAIN, PEERS):
+        pinned = environment.constraints
+        copy = MAIN.folder / pinned.name
+        copy.write_bytes(pinned.read_bytes())
+        compile_constraints(environment, copy)
+        if copy.read_bytes() != pinned.read_bytes():
+            sys.exit(f"constraints/{pinned.name} does not fit pyproject.toml: run `python3 run.py lock`")
 
 
 def benchmarks(*arguments: str) -> None:
-    """Run the benchmarks, in one process, and keep their results; each pins its own BLAS threads."""
-    results = ROOT / "benchmarks" / "results" / "core.json"
-    results.parent.mkdir(exist_ok=True)
-    files = ("benchmarks/bench_core.py", "benchmarks/bench_import.py")
-    run(program("python"), "-m", "pytest", *files, "--benchmark-enable", f"--benchmark-json={results}", *arguments)
+    """Run the benchmarks, each set in one process, and keep their results; each pins its own BLAS threads."""
+    make(PEERS)
+    results = ROOT / "benchmarks" / "results"
+    results.mkdir(exist_ok=True)
+    for environment, name, files in (
+        (MAIN, "core", ("benchmarks/bench_core.py", "benchmarks/bench_import.py")),
+        (PEERS, "flow", ("benchmarks/bench_flow.py",)),
+    ):
+        keep = ("--benchmark-enable", f"--benchmark-json={results / name}.json")
+        run(environment.program("python"), "-m", "pytest", *files, *keep, *arguments)
 
 
 def lock() -> None:
     """Pin the newest versions that work together."""
-    CONSTRAINTS.unlink(missing_ok=True)
-    compile_constraints(CONSTRAINTS)
+    for environment in (MAIN, PEERS):
+        environment.constraints.unlink(missing_ok=True)
+        compile_constraints(environment, environment.constraints)
 
 
 def main(arguments: list[str]) -> None:
@@ -120,7 +154,7 @@ def main(arguments: list[str]) -> None:
     if not arguments or arguments[0] not in tasks:
         sys.exit(__doc__)
     if arguments[0] != "lock":
-        make_environment()
+        make(MAIN)
     tasks[arguments[0]](*arguments[1:])
 
 

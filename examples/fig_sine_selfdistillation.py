@@ -26,7 +26,14 @@ from kdtheory import (
     joint_label_weights,
     selfdistill_closed_form,
 )
-from kdtheory.figures import STYLE, draw_shrinkage, draw_shrinkage_ratios, draw_solutions, write_label_weights
+from kdtheory.figures import (
+    STYLE,
+    draw_shrinkage,
+    draw_shrinkage_ratios,
+    draw_solutions,
+    save_figures,
+    write_label_weights,
+)
 from kdtheory.problems import SineProblem, sine_problem
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
@@ -104,16 +111,6 @@ def draw_case(axes: Axes, path: SelfDistillationPath, problem: SineProblem) -> N
         write_label_weights(axes, path)
 
 
-def save(figures: dict[str, Figure]) -> None:
-    """Write every figure as PNG and PDF, the same bytes each time."""
-    OUTPUT.mkdir(exist_ok=True)
-    for name, figure in figures.items():
-        with plt.style.context(STYLE):
-            figure.savefig(OUTPUT / f"{name}.png")
-            figure.savefig(OUTPUT / f"{name}.pdf", metadata={"CreationDate": None})
-        print(f"figures/{name}.png, .pdf")
-
-
 if __name__ == "__main__":
     mpl.use("Agg")
-    save(main())
+    save_figures(main(), OUTPUT)

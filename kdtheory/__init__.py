@@ -1,6 +1,8 @@
 """Closed forms for knowledge distillation and kernel regression: one spectrum, and every model a filter on it."""
 
 from kdtheory._tail_sums import LabelWeightWarning
+from kdtheory.alternation import Alternation, alternate_distillation
+from kdtheory.asymptotics import RandomDesign
 from kdtheory.combinations import (
     UnreachableCombinationError,
     combination_from_label_weights,
@@ -27,6 +29,7 @@ from kdtheory.label_weights import greedy_label_weights, joint_label_weights
 from kdtheory.matching import exaggeration_ratios, matched_student_time
 from kdtheory.oracle import WienerFilter, oracle_label_weights, wiener_filter
 from kdtheory.outlook import DistillationOutlook, can_distillation_help, distillation_outlook
+from kdtheory.per_sample import PerSamplePath, selfdistill_per_sample
 from kdtheory.risk import (
     DegreesOfFreedom,
     Risk,
@@ -39,10 +42,12 @@ from kdtheory.risk import (
 from kdtheory.selfdistill import SelfDistillationGrid, SelfDistillationPath, selfdistill_closed_form, selfdistill_grid
 from kdtheory.spectral_fit import SpectralFit, fit_filter
 from kdtheory.spectrum import Spectrum
+from kdtheory.transfer import distil_to_inputs, distil_to_kernel
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Alternation",
     "ConstrainedPath",
     "DegreesOfFreedom",
     "DistillationOutlook",
@@ -53,6 +58,8 @@ __all__ = [
     "GradientFlow",
     "LabelWeightWarning",
     "Modes",
+    "PerSamplePath",
+    "RandomDesign",
     "Ridge",
     "Risk",
     "SelfDistillation",
@@ -64,10 +71,13 @@ __all__ = [
     "Trajectory",
     "UnreachableCombinationError",
     "WienerFilter",
+    "alternate_distillation",
     "can_distillation_help",
     "combination_from_label_weights",
     "degrees_of_freedom",
     "descent_trajectories",
+    "distil_to_inputs",
+    "distil_to_kernel",
     "distillation_outlook",
     "estimate_noise_variance",
     "exaggeration_ratios",
@@ -83,6 +93,7 @@ __all__ = [
     "selfdistill_closed_form",
     "selfdistill_constrained",
     "selfdistill_grid",
+    "selfdistill_per_sample",
     "sure",
     "wiener_filter",
 ]

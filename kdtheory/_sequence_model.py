@@ -90,22 +90,38 @@ class SequenceModel:
     def best_ridge(self) -> tuple[float, bool]:
         """Ridge of least risk, and whether it lies inside; else it is the end of the range that was searched."""
         grid = self.ridge_grid
-        total = self.eigenvalues + np.exp(grid)[:, None]
-        kept, missing = (self.eigenvalues / total) ** 2, (np.exp(grid)[:, None] / total) ** 2
-        return self.best_ridge_on(missing @ self.energy + self.noise * np.sum(kept, axis=1))
+        kept, missing = self.squares_on(grid)
+        return self.best_ridge_near(grid, missing @ self.energy + self.noise * np.sum(kept, axis=1))
 
-    @property
+    @cached_property
     def ridge_grid(self) -> np.ndarray:
-        """Logarithms of the penalties among which the best is looked for."""
-        positive = self.eigenvalues[self.eigenvalues > 0.0]
-        if len(positive) == 0:
-            return np.zeros(1)
-        low, high = math.log(positive[-1]) - _MARGIN, math.log(positive[0]) + _MARGIN
-        return np.linspace(low, high, math.ceil((high - low) / _STEP) + 1)
+        """Logarithms of penalties, a range that holds the best one if there is any.
 
-    def best_ridge_on(self, risks: np.ndarray) -> tuple[float, bool]:
-        """Find the best ridge from the risks on the grid, up to a constant factor and summand."""
-        grid, best = self.ridge_grid, int(np.argmin(risks))
+        The slope of the risk is `Σ w`, each w of the sign of `ridge·energy − noise·d`: negative below the least
+        `noise·d/energy`. Above all eigenvalues it is positive from about `noise·Σd²/Σ(d·energy)` on.
+        """
+        positive = self.eigenvalues > 0.0
+        if not np.any(positive):
+            return np.zeros(1)
+        d, energy = self.eigenvalues[positive], self.energy[positive]
+        low, high = math.log(d[-1]), math.log(d[0])
+        shown = energy > 0.0
+        if np.any(shown) and self.noise > 0.0:
+            log_noise, log_energy = math.log(self.noise), np.log(energy[shown]) - np.log(d[shown])
+            low = min(low, log_noise - float(np.max(log_energy)))
+            high = max(high, log_noise + 2.0 * math.log(d[0]) - float(np.max(log_energy + 2.0 * np.log(d[shown]))))
+            high += math.log(len(d))
+        return np.linspace(low - _MARGIN, high + _MARGIN, math.ceil((high - low + 2.0 * _MARGIN) / _STEP) + 1)
+
+    def squares_on(self, log_ridges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Squared shrinkage and squared residual of every mode, one row for each ridge."""
+        ridges = np.exp(log_ridges)[:, None]
+        total = self.eigenvalues + ridges
+        return (self.eigenvalues / total) ** 2, (ridges / total) ** 2
+
+    def best_ridge_near(self, grid: np.ndarray, risks: np.ndarray) -> tuple[float, bool]:
+        """Find the best ridge from the risks on a grid, up to a constant factor and summand."""
+        best = int(np.argmin(risks))
 
         def slope(log_ridge: float) -> float:
             return self.ridge_slope(math.exp(log_ridge))
@@ -149,7 +165,7 @@ class SequenceModel:
 
 
 _MARGIN = math.log(1e4)
-"""How far beyond the eigenvalues the best ridge is looked for."""
+"""How far beyond its bounds the best ridge is looked for."""
 
 _STEP = 0.25
 """Step of that search in the logarithm of the ridge; no single mode's risk turns faster."""

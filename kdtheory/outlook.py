@@ -98,7 +98,7 @@ class DistillationOutlook:
         errors = self.standard_errors
         wanted = "more" if self.wants_more_ridge else "less"
         best = "best ridge" if self.best_ridge_is_interior else "no best ridge; searched up to"
-        sign = "helps" if self.curvature > 0.0 else "does not help"
+        sign = "helps" if self.curvature > 1e-9 * self.best_ridge_risk else "does not help"
         path = ", ".join(f"{risk:.4g}" for risk in self.steps_risk)
         return "\n".join(
             [
@@ -239,17 +239,14 @@ def can_distillation_help(
     observed = Components.of(K, "y", y).sequence_model(sigma2)
     groups = _groups(observed.levels)
     model = _denoised(observed, groups)
-    grid = np.exp(model.ridge_grid)[:, None]
-    kept, missing = model.eigenvalues / (model.eigenvalues + grid), grid / (model.eigenvalues + grid)
-    kept_noise, missing_squares = model.noise * np.sum(kept**2, axis=1), missing**2
-
-    def best_ridge_of(one: SequenceModel) -> tuple[float, bool]:
-        return one.best_ridge_on(missing_squares @ one.energy + kept_noise)
+    grid = model.ridge_grid
+    kept, missing = model.squares_on(grid)
+    kept_noise = model.noise * np.sum(kept, axis=1)
 
     replicates = []
     for _ in range(n_new):
         new = _denoised(_observe_again(model, rng), groups)
-        best, _ = best_ridge_of(new)
+        best, _ = new.best_ridge_near(grid, missing @ new.energy + kept_noise)
         best_risk = new.ridge_risk(best)
         replicates.append(
             StandardErrors(
@@ -262,7 +259,7 @@ def can_distillation_help(
             )
         )
     errors = StandardErrors(*(float(error) for error in np.std(replicates, axis=0, ddof=1)))
-    return _outlook(model, best_ridge_of(model), penalty, count, errors)
+    return _outlook(model, model.best_ridge(), penalty, count, errors)
 
 
 def _outlook(

@@ -180,6 +180,16 @@ class Spectrum:
             eigenvalues=self.eigenvalues[: self.rank], eigenvectors=self.eigenvectors[:, : self.rank], **others
         )
 
+    def reweighted(self, sample_weight: Array, /) -> Spectrum:
+        """Return the spectrum for losses in which every point weighs that many times more; one more decomposition.
+
+        Examples
+        --------
+        >>> Spectrum.from_gram([[2.0, 0.0], [0.0, 1.0]]).reweighted([1.0, 5.0])
+        WeightedSpectrum(n_points=2, rank=2, d_max=5, d_min=2)
+        """
+        return Spectrum.from_gram((self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T, sample_weight)
+
     def whiten(self, y: Array, /) -> Array:
         """Return targets y of shape (n,) or (n, k) in units in which all points weigh the same."""
         return require_targets("y", y, self.n_points, like=self.eigenvalues)
@@ -265,6 +275,11 @@ class WeightedSpectrum(Spectrum):
 
     root_weight: Array
     gram: Array
+
+    def reweighted(self, sample_weight: Array, /) -> Spectrum:
+        """Return the spectrum with the product of the weights."""
+        weights = require_weights("sample_weight", sample_weight, self.n_points, like=self.eigenvalues)
+        return Spectrum.from_gram(self.gram, self.root_weight**2 * weights)
 
     def whiten(self, y: Array, /) -> Array:
         """Return `S y`."""

@@ -3,16 +3,27 @@
 Needs matplotlib: `pip install "kdtheory[figures]"`.
 """
 
-from importlib.resources import files
-
+from kdtheory.figures.flow import draw_eigenspace, draw_exaggeration, draw_filters
+from kdtheory.figures.output import save_figures
+from kdtheory.figures.risk import draw_risk, draw_separation
 from kdtheory.figures.selfdistill import (
     draw_shrinkage,
     draw_shrinkage_ratios,
     draw_solutions,
     write_label_weights,
 )
+from kdtheory.figures.style import STYLE
 
-STYLE = str(files("kdtheory.figures") / "kdtheory.mplstyle")
-"""Path of the style sheet, for `matplotlib.style.context`."""
-
-__all__ = ["STYLE", "draw_shrinkage", "draw_shrinkage_ratios", "draw_solutions", "write_label_weights"]
+__all__ = [
+    "STYLE",
+    "draw_eigenspace",
+    "draw_exaggeration",
+    "draw_filters",
+    "draw_risk",
+    "draw_separation",
+    "draw_shrinkage",
+    "draw_shrinkage_ratios",
+    "draw_solutions",
+    "save_figures",
+    "write_label_weights",
+]

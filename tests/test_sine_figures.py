@@ -1,7 +1,4 @@
-"""The figures by the numbers behind them."""
-
-import importlib.util
-from pathlib import Path
+"""Figures 2, 3 and 4 of Borup & Andersen (2021) by the numbers behind them."""
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -9,18 +6,15 @@ import numpy as np
 import pytest
 
 from kdtheory.problems import sine_problem
+from tests.examples import load_example
 from tests.oracles import refit
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "fig_sine_selfdistillation.py"
 PROBLEM = sine_problem()
 
 
 @pytest.fixture(scope="module")
 def example():
-    spec = importlib.util.spec_from_file_location("fig_sine_selfdistillation", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_example("fig_sine_selfdistillation")
 
 
 @pytest.fixture(scope="module")
@@ -97,25 +91,6 @@ def test_figure_4_draws_the_ratios_with_the_limit_where_there_is_one(figures):
     limit = (1 + PROBLEM.ridge / 0.25 / d[:-1]) / (1 + PROBLEM.ridge / 0.25 / d[1:])
     np.testing.assert_allclose(axes["(b)"].lines[-1].get_ydata(), limit, rtol=1e-10)
     assert [len(axes[case].lines) for case in ("(a)", "(b)", "(c)", "(d)")] == [6, 7, 6, 6]
-
-
-def test_every_figure_is_written_as_vectors_and_as_pixels(example, figures, tmp_path, monkeypatch):
-    monkeypatch.setattr(example, "OUTPUT", tmp_path)
-    example.save(figures)
-    for name in figures:
-        pdf = (tmp_path / f"{name}.pdf").read_bytes()
-        assert pdf.startswith(b"%PDF")
-        assert b"/Type3" not in pdf  # many journals refuse such fonts
-        assert plt.imread(tmp_path / f"{name}.png").shape[1] == 5.5 * 300
-
-
-def test_figures_have_the_text_width_of_a_paper_and_legible_type(figures):
-    for figure in figures.values():
-        assert figure.get_size_inches()[0] <= 5.5
-        for axes in figure.axes:
-            assert axes.get_xlabel()
-            assert axes.get_ylabel()
-            assert all(label.get_fontsize() >= 6.5 for label in axes.get_xticklabels() + axes.get_yticklabels())
 
 
 def test_colours_of_the_steps_grow_lighter(figures):

@@ -1,0 +1,83 @@
+"""Gradient training in the eigenspace: trajectories along pairs of directions, filters, and exaggeration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+
+from kdtheory.filters import Filter
+from kdtheory.flow import DistillationTrajectories
+from kdtheory.matching import exaggeration_ratios
+
+TEACHER, STUDENT = "#0072b2", "#d55e00"
+"""Colours of teacher and student."""
+
+
+def draw_eigenspace(axes: Axes, run: DistillationTrajectories, top: int, bottom: int) -> None:
+    """Draw how the weights of teacher and student move along two eigendirections, with a star where each ends.
+
+    Source: Nagarajan et al. (2023), Figures 19 to 21; with several outputs the length of their components is drawn, as
+    there.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    run : DistillationTrajectories
+        Trajectories with ascending times.
+    top, bottom : int
+        Indices of the two directions, counted from the largest eigenvalue; the first one is drawn to the right.
+    """
+    for trajectory, color, style, label in (
+        (run.teacher, TEACHER, "-", "teacher"),
+        (run.student, STUDENT, (0, (4, 1.5)), "student"),
+    ):
+        components = np.asarray(trajectory.components)
+        lengths = np.abs(components) if components.ndim == 2 else np.linalg.norm(components, axis=2)
+        x, y = lengths[:, top], lengths[:, bottom]
+        axes.plot(x, y, color=color, linestyle=style, label=label, clip_on=False)
+        axes.plot(x[-1], y[-1], "*", color=color, markersize=9 if label == "teacher" else 5, clip_on=False, zorder=3)
+    axes.set(xlim=(0.0, None), ylim=(0.0, None))
+    axes.locator_params(nbins=3)
+
+
+def draw_filters(axes: Axes, filters: Mapping[str, Filter], eigenvalues: np.ndarray) -> None:
+    """Draw the shrinkage of filters against the eigenvalue, on a logarithmic axis.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    filters : mapping of str to Filter
+        Filters by label.
+    eigenvalues : array of shape (r,)
+        Where to evaluate them, all > 0.
+    """
+    colors = ["black", *mpl.colormaps["viridis"](np.linspace(0.15, 0.82, max(len(filters) - 1, 1)))]
+    for (label, filter_), color in zip(filters.items(), colors, strict=False):
+        axes.plot(eigenvalues, filter_.shrinkage(eigenvalues), color=color, label=label)
+    axes.set(xscale="log", xlabel="eigenvalue $d$", ylabel="shrinkage", xlim=(eigenvalues.min(), eigenvalues.max()))
+
+
+def draw_exaggeration(axes: Axes, shares: Sequence[float], eigenvalues: np.ndarray, *, teacher_time: float) -> None:
+    """Draw how far a student is behind its teacher along every direction when both are even along the top one.
+
+    Source: Nagarajan et al. (2023), Theorem 4.1/B.1.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    shares : sequence of float
+        Times of the teacher over `teacher_time`, > 0 and < 1; one curve each.
+    eigenvalues : array of shape (r,)
+        Directions to compare, all > 0; the largest is the top one.
+    teacher_time : float
+        Time at which the teacher was stopped.
+    """
+    colors = mpl.colormaps["viridis"](np.linspace(0.15, 0.82, len(shares)))
+    for share, color in zip(shares, colors, strict=True):
+        ratios = exaggeration_ratios(eigenvalues, time=share * teacher_time, teacher_time=teacher_time)
+        axes.plot(eigenvalues / eigenvalues.max(), ratios, color=color, label=f"$t = {share:g}\\,T$")
+    relative = eigenvalues / eigenvalues.max()
+    axes.set(xscale="log", xlabel="$d/d_\\mathrm{top}$", ylabel="student / teacher", xlim=(relative.min(), 1.0))

@@ -1,0 +1,28 @@
+"""Writing figures to files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from kdtheory.figures.style import STYLE
+
+
+def save_figures(figures: dict[str, Figure], folder: Path) -> None:
+    """Write every figure as PNG and PDF into a folder, the same bytes each time, and print what was written.
+
+    Parameters
+    ----------
+    figures : dict of str to Figure
+        Figures by file name, without an ending.
+    folder : Path
+        Made when it does not exist.
+    """
+    folder.mkdir(exist_ok=True)
+    for name, figure in figures.items():
+        with plt.style.context(STYLE):
+            figure.savefig(folder / f"{name}.png")
+            figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
+        print(f"{folder.name}/{name}.png, .pdf")
