@@ -8,6 +8,7 @@ label weight 0 give. The label weights break the stick from its far end: with th
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from array_api_compat import array_namespace
 
 from kdtheory._interop import from_numpy, to_numpy
 from kdtheory._typing import Array
-from kdtheory._validation import require_representable, require_vector
+from kdtheory._validation import require_real, require_representable, require_vector
 
 
 class UnreachableCombinationError(ValueError):
@@ -110,3 +111,25 @@ def break_stick(tails: np.ndarray) -> np.ndarray:
     left, passed_on = tails[:-1], tails[1:]
     shares = np.divide(passed_on, left, out=np.zeros(len(left)), where=passed_on != 0.0)
     return (1.0 - shares)[::-1]
+
+
+def tail_sums(label_weights: np.ndarray) -> np.ndarray:
+    """Tail sums 1, s_2, ... of the coefficients of the pure models in the last step of these label weights.
+
+    The inverse of `break_stick`, without the rounding of adding up coefficients that cancel.
+    """
+    return np.cumprod(np.concatenate([[1.0], 1.0 - label_weights[::-1]]))
+
+
+def label_weight_sequence(label_weight: Any, n_steps: int) -> tuple[list[float], float | None]:
+    """One label weight for each of the steps 2..n_steps, and the constant that they all are, if any."""
+    dimensions = getattr(label_weight, "ndim", None)
+    if dimensions is None and (isinstance(label_weight, str) or not isinstance(label_weight, Iterable)):
+        dimensions = 0
+    if dimensions == 0:
+        constant = require_real("label_weight", label_weight)
+        return [constant] * (n_steps - 1), constant
+    weights = to_numpy(require_vector("label_weight", label_weight, allow_empty=n_steps == 1)).tolist()
+    if len(weights) != n_steps - 1:
+        raise ValueError(f"label_weight must be one number or n_steps - 1 = {n_steps - 1} of them, got {len(weights)}")
+    return weights, weights[0] if len(set(weights)) == 1 else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, SupportsFloat, SupportsIndex
@@ -15,11 +15,10 @@ from kdtheory._typing import Array
 from kdtheory._validation import (
     require_positive,
     require_positive_integer,
-    require_real,
     require_targets,
     require_vector,
 )
-from kdtheory.combinations import combination_from_label_weights
+from kdtheory.combinations import combination_from_label_weights, label_weight_sequence
 from kdtheory.filters import Modes, Ridge, SelfDistillationLimit, distil
 from kdtheory.spectral_fit import SpectralFit
 from kdtheory.spectrum import as_spectrum
@@ -216,7 +215,7 @@ def selfdistill_closed_form(
     """
     ridge_ = require_positive("ridge", ridge)
     n_steps_ = require_positive_integer("n_steps", n_steps)
-    weights, constant = _label_weights(label_weight, n_steps_)
+    weights, constant = label_weight_sequence(label_weight, n_steps_)
     spectrum = as_spectrum(K)
     d = spectrum.eigenvalues
     return SelfDistillationPath(
@@ -322,17 +321,3 @@ def _steps(eigenvalues: Array, ridge: float, label_weights: list[float]) -> Mode
 def _join(join: Callable[[tuple[Array, ...]], Array], parts: list[Modes]) -> Modes:
     """Join the arrays of several modes along their first axis."""
     return Modes(*(join(arrays) for arrays in zip(*parts, strict=True)))
-
-
-def _label_weights(label_weight: Any, n_steps: int) -> tuple[list[float], float | None]:
-    """One float for each of the steps 2..n_steps, and the constant that they all are, if any."""
-    dimensions = getattr(label_weight, "ndim", None)
-    if dimensions is None and (isinstance(label_weight, str) or not isinstance(label_weight, Iterable)):
-        dimensions = 0
-    if dimensions == 0:
-        constant = require_real("label_weight", label_weight)
-        return [constant] * (n_steps - 1), constant
-    weights = to_numpy(require_vector("label_weight", label_weight, allow_empty=n_steps == 1)).tolist()
-    if len(weights) != n_steps - 1:
-        raise ValueError(f"label_weight must be one number or n_steps - 1 = {n_steps - 1} of them, got {len(weights)}")
-    return weights, weights[0] if len(set(weights)) == 1 else None
