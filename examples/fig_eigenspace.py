@@ -1,10 +1,11 @@
 """A student goes along the top directions first, and more so than its teacher: Figures 19 to 21 of Nagarajan et al.
 
-A linear model on random ReLU features of handwritten digits, one image in five with a wrong label, is trained by
+A linear model on random ReLU features of handwritten digits, one image in five with a random label, is trained by
 gradient flow; its student learns its outputs from zero. Drawn is the exact solution: the length of the weights along
 pairs of eigendirections of the Gram matrix, the larger eigenvalue to the right. Both models end at the same star, and
-the student takes the sharper turn. The table says how far it is behind below the top direction, at equal progress along
-it (Theorem 4.1/B.1).
+the student takes the sharper turn. Dots mark a moment at which the two are even along the larger eigenvalue; how far
+the student is then behind along the smaller one is in the table (Theorem 4.1/B.1). The first direction, the mean of the
+images, hardly has a part in the labels, and is left out.
 
 The digits are those that come with scikit-learn; `--mnist FILE` takes MNIST instead, from an .npz file with the arrays
 x_train and y_train.
@@ -18,6 +19,7 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
@@ -28,7 +30,7 @@ from kdtheory import (
     flow_trajectories,
     matched_student_time,
 )
-from kdtheory.figures import STYLE, draw_eigenspace, save_figures
+from kdtheory.figures import STUDENT, STYLE, TEACHER, component_lengths, draw_eigenspace, save_figures
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 N_IMAGES, N_FEATURES, WRONG_LABELS = 1000, 2000, 0.2
@@ -38,13 +40,13 @@ TEACHER_STOPS_AT = 9  # when this direction is learned to 63 %
 
 def main(images: tuple[np.ndarray, np.ndarray] | None = None) -> dict[str, Figure]:
     """Print the table, and return the figure by file name."""
-    run, teacher_time = train(*(load_digits(return_X_y=True) if images is None else images))
-    print_exaggeration(run, teacher_time)
+    run = train(*(load_digits(return_X_y=True) if images is None else images))
+    print_exaggeration(run)
     with plt.style.context(STYLE):
         return {"eigenspace": draw(run)}
 
 
-def train(pixels: np.ndarray, digits: np.ndarray) -> tuple[DistillationTrajectories, float]:
+def train(pixels: np.ndarray, digits: np.ndarray) -> DistillationTrajectories:
     """Follow teacher and student on noisy labels, until the student has learned what its teacher had."""
     rng = np.random.default_rng(0)
     chosen = rng.permutation(len(digits))[:N_IMAGES]
@@ -59,21 +61,19 @@ def train(pixels: np.ndarray, digits: np.ndarray) -> tuple[DistillationTrajector
     teacher_time = 1.0 / float(spectrum.eigenvalues[TEACHER_STOPS_AT])
     times = np.concatenate([[0.0], np.geomspace(1e-3 / fastest, 10.0 / slowest, 400)])
     targets = np.eye(10)[labels] - 0.1
-    alone = flow_trajectories(spectrum, targets, times=np.minimum(times, teacher_time), teacher_time=teacher_time)
-    student = flow_trajectories(spectrum, targets, times=times, teacher_time=teacher_time)
-    return DistillationTrajectories(alone.teacher, student.rounds), teacher_time
+    return flow_trajectories(spectrum, targets, times=times, teacher_time=teacher_time)
 
 
-def print_exaggeration(run: DistillationTrajectories, teacher_time: float) -> None:
-    """Print the weight of the student over that of the teacher where both are even along the top of each pair."""
-    d = np.asarray(run.teacher.spectrum.eigenvalues)
-    print(f"{'directions':>12} {'eigenvalues':>22} {'teacher time':>14} {'student time':>14} {'ratio below':>12}")
+def print_exaggeration(run: DistillationTrajectories) -> None:
+    """Print the weight of the student over that of the teacher where both are even along the first of each pair."""
+    d, half = np.asarray(run.teacher.spectrum.eigenvalues), run.stopped_at / 2.0
+    print(f"eigenspace: the teacher at half of its time T = {run.stopped_at:.4g}, and the student when even with it")
+    print(f"{'directions':>12} {'eigenvalues':>20} {'time of student / T':>22} {'student / teacher below':>26}")
     for top, bottom in PAIRS:
-        time = 0.5 * teacher_time
-        matched = float(matched_student_time(d[top], time, teacher_time))
-        ratio = exaggeration_ratios(d[[top, bottom]], time=time, teacher_time=teacher_time)[1]
-        pair = f"{top + 1}, {bottom + 1}"
-        print(f"{pair:>12} {d[top]:11.4g} {d[bottom]:10.4g} {time:14.4g} {matched:14.4g} {ratio:12.4f}")
+        matched = float(matched_student_time(d[top], half, run.stopped_at))
+        ratio = exaggeration_ratios(d[[top, bottom]], time=half, teacher_time=run.stopped_at)[1]
+        pair, values = f"{top + 1}, {bottom + 1}", f"{d[top]:.4g}, {d[bottom]:.4g}"
+        print(f"{pair:>12} {values:>20} {matched / run.stopped_at:22.4f} {ratio:26.4f}")
 
 
 def draw(run: DistillationTrajectories) -> Figure:
@@ -81,15 +81,27 @@ def draw(run: DistillationTrajectories) -> Figure:
     figure, panels = plt.subplots(2, 4, figsize=(5.5, 3.2))
     for axes, (top, bottom) in zip(panels.flat, PAIRS, strict=True):
         draw_eigenspace(axes, run, top, bottom)
-        axes.set(xlabel=rf"$\|W^T v_{{{top + 1}}}\|$", ylabel=rf"$\|W^T v_{{{bottom + 1}}}\|$")
+        draw_even(axes, run, top, bottom)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2)
     return figure
 
 
+def draw_even(axes: Axes, run: DistillationTrajectories, top: int, bottom: int) -> None:
+    """Mark teacher and student at the moments at which they are even along the larger eigenvalue."""
+    spectrum, targets, half = run.teacher.spectrum, run.teacher.targets, run.stopped_at / 2.0
+    matched = float(matched_student_time(float(spectrum.eigenvalues[top]), half, run.stopped_at))
+    even = flow_trajectories(spectrum, targets, times=[half, matched], teacher_time=run.stopped_at)
+    for components, color in ((even.teacher.components[:1], TEACHER), (even.student.components[1:], STUDENT)):
+        x, y = (component_lengths(np.asarray(components), k) for k in (top, bottom))
+        axes.plot(x, y, "o", color=color, markersize=3.5, clip_on=False)
+
+
 def read_mnist(file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read training images as rows of pixels, and their digits."""
     arrays = np.load(file)
+    if not {"x_train", "y_train"} <= set(arrays):
+        raise SystemExit(f"{file} must hold the arrays x_train and y_train, got {', '.join(arrays)}")
     return arrays["x_train"].reshape(len(arrays["x_train"]), -1).astype(float), arrays["y_train"].astype(int)
 
 
@@ -97,5 +109,6 @@ if __name__ == "__main__":
     mpl.use("Agg")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mnist", type=Path, metavar="FILE", help="MNIST as an .npz file with x_train and y_train")
-    file = parser.parse_args().mnist
-    save_figures(main(None if file is None else read_mnist(file)), OUTPUT)
+    parser.add_argument("--output", type=Path, metavar="FOLDER", default=OUTPUT, help="where to write the figure")
+    arguments = parser.parse_args()
+    save_figures(main(None if arguments.mnist is None else read_mnist(arguments.mnist)), arguments.output)

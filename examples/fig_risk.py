@@ -40,7 +40,7 @@ def main() -> dict[str, Figure]:
 
 
 def draw_risks() -> Figure:
-    """Draw the risk of ridge regression and of its students against the ridge, for two signals."""
+    """Draw the risk of ridge regression and of its students against the ridge, for three signals."""
     x = np.linspace(0.0, 1.0, 100)
     spectrum = Spectrum.from_gram(np.exp(-60.0 * np.subtract.outer(x, x) ** 2))
     problems = {
@@ -48,7 +48,7 @@ def draw_risks() -> Figure:
         "(b) smooth signal": np.sin(2.0 * np.pi * x),
         "(c) noise above the signal": np.sin(9.0 * np.pi * x),
     }
-    ridges = np.geomspace(1e-4, 1e2, 61)
+    ridges = np.geomspace(1e-4, 1e4, 81)
     figure, panels = plt.subplots(1, 3, figsize=(5.5, 2.5), sharey=True)
     for axes, (title, signal) in zip(panels, problems.items(), strict=True):
         names = {"ridge": 1, "2 fits": 2, "3 fits": 3, "4 fits": 4}
@@ -60,8 +60,8 @@ def draw_risks() -> Figure:
         unit = outlook.best_ridge_risk
         draw_risk(axes, ridges, {label: values / unit for label, values in risks.items()}, outlook.floor / unit)
         axes.set(title=title, ylim=(0.0, 2.2), ylabel="risk / best ridge" if axes is panels[0] else "")
-        print(title, outlook, sep="\n")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+        print(f"risk, {title}", outlook, sep="\n")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return figure
 
 
@@ -81,16 +81,28 @@ def draw_separations() -> Figure:
     above = [separate(np.append(1.0, np.full(n, 1e-4)), np.append(1e4, np.zeros(n))) for n in SIZES]
     for axes, results, title, guide, law in (
         (panels[0], below, "(a) signal below the noise", SIZES + 1.0, "$N + 1$"),
-        (panels[1], above, "(b) signal far above the noise", 1.0 + 2.0 * np.sqrt(SIZES), r"$\sim 1 + 2\sqrt{N}$"),
+        (
+            panels[1],
+            above,
+            "(b) signal far above the noise",
+            ridge_law(SIZES),
+            r"$\min_x\, 1 + x^2 + N/(1+x)^2$",
+        ),
     ):
         draw_separation(axes, SIZES, {label: np.array([one[label] for one in results]) for label in results[0]})
         axes.plot(SIZES, guide, color="0.6", linewidth=3.0, alpha=0.5, zorder=0, label=law)
-        axes.set_title(title)
-        axes.legend()
-        print(title)
+        axes.set(title=title, ylim=(0.7, 6.0 * guide[-1]))
+        axes.legend(loc="upper left")
+        print(f"separations, {title}: total risk over the noise variance")
         for n, result in zip(SIZES, results, strict=True):
             print(f"{n:6d} noise directions: " + ", ".join(f"{label} {risk:.4f}" for label, risk in result.items()))
     return figure
+
+
+def ridge_law(sizes: np.ndarray) -> np.ndarray:
+    """Return the least risk of a ridge x/κ for a signal κ and noise at 1/κ, with κ large: bias x² and two variances."""
+    x = np.geomspace(1e-3, 1e3, 20_001)[:, None]
+    return np.min(1.0 + x**2 + sizes / (1.0 + x) ** 2, axis=0)
 
 
 def separate(eigenvalues: np.ndarray, signal: np.ndarray) -> dict[str, float]:

@@ -75,6 +75,7 @@ def distil(problem: SineProblem) -> dict[str, SelfDistillationPath]:
 def print_losses(problem: SineProblem, paths: dict[str, SelfDistillationPath]) -> None:
     """Print the loss of every step beside the published one."""
     steps = [f"step {step}" for step in range(1, problem.n_steps + 1)]
+    print("sine: losses here, and those that the paper's authors print")
     print(f"{'mean squared error on the grid':<32}" + "".join(f"{head:>10}" for head in [*steps, "limit"]))
     for case, path in paths.items():
         name = case[:3]

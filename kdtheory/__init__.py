@@ -28,7 +28,7 @@ from kdtheory.flow import (
 from kdtheory.label_weights import greedy_label_weights, joint_label_weights
 from kdtheory.matching import exaggeration_ratios, matched_student_time
 from kdtheory.oracle import WienerFilter, oracle_label_weights, wiener_filter
-from kdtheory.outlook import DistillationOutlook, can_distillation_help, distillation_outlook
+from kdtheory.outlook import BestFits, DistillationOutlook, StandardErrors, can_distillation_help, distillation_outlook
 from kdtheory.per_sample import PerSamplePath, selfdistill_per_sample
 from kdtheory.risk import (
     DegreesOfFreedom,
@@ -48,6 +48,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Alternation",
+    "BestFits",
     "ConstrainedPath",
     "DegreesOfFreedom",
     "DistillationOutlook",
@@ -68,6 +69,7 @@ __all__ = [
     "SelfDistillationPath",
     "SpectralFit",
     "Spectrum",
+    "StandardErrors",
     "Trajectory",
     "UnreachableCombinationError",
     "WienerFilter",

@@ -46,16 +46,19 @@ class Components:
 
     @property
     def size(self) -> int:
-        """Number of targets, over which risks are means."""
-        return self.spectrum.n_points * self.n_outputs
+        """Number of targets, over which risks are means; points of sample weight zero have none."""
+        return self.spectrum.n_weighed * self.n_outputs
 
     def sequence_model(self, noise_variance: float) -> SequenceModel:
-        """Return the sums over modes for these values as the signal."""
+        """Return the sums over modes for these values as the signal; zero eigenvalues count as outside."""
+        d, energy = to_numpy(self.spectrum.eigenvalues), to_numpy(self.energy)
+        positive = d > 0.0
         return SequenceModel(
-            eigenvalues=to_numpy(self.spectrum.eigenvalues),
-            energy=to_numpy(self.energy),
+            eigenvalues=d[positive],
+            energy=energy[positive],
             noise=noise_variance * self.n_outputs,
-            outside=self.outside,
-            n_points=self.spectrum.n_points,
+            outside=self.outside + float(np.sum(energy[~positive])),
+            n_points=self.spectrum.n_weighed,
             n_outputs=self.n_outputs,
+            eps=float(array_namespace(self.energy).finfo(self.energy.dtype).eps),
         )

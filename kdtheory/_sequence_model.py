@@ -19,14 +19,16 @@ class SequenceModel:
     Parameters
     ----------
     eigenvalues : array of shape (r,)
-        Descending, >= 0.
+        Descending, > 0.
     energy : array of shape (r,)
         Squared components of the signal, summed over the outputs.
     noise : float
         Noise variance, times the number of outputs.
     outside : float
-        Squared size of what lies outside all modes.
+        Squared size of what lies outside all modes, which no filter reaches.
     n_points, n_outputs : int
+    eps : float
+        Rounding of the arithmetic in which the eigenvalues were computed.
     """
 
     eigenvalues: np.ndarray
@@ -35,6 +37,7 @@ class SequenceModel:
     outside: float
     n_points: int
     n_outputs: int
+    eps: float
 
     @property
     def size(self) -> int:
@@ -44,22 +47,25 @@ class SequenceModel:
     @cached_property
     def levels(self) -> np.ndarray:
         """Number of the level of each eigenvalue; those closer than the rounding of a decomposition share one."""
-        return level_numbers(self.eigenvalues, self.n_points * np.finfo(float).eps * float(self.eigenvalues[0]))
+        return level_numbers(self.eigenvalues, self.n_points * self.eps)
+
+    @property
+    def n_levels(self) -> int:
+        """Number of levels."""
+        return int(np.max(self.levels, initial=-1)) + 1
 
     @cached_property
     def best_shrinkage(self) -> np.ndarray:
-        """The Wiener filter: on each level the signal's share of all energy, and zero on zero eigenvalues."""
+        """The Wiener filter: on each level the signal's share of all energy."""
         energy, noise = self._level_energies
-        share = np.divide(energy, energy + noise, out=np.zeros_like(energy), where=energy + noise > 0.0)
-        return np.where(self.eigenvalues > 0.0, share[self.levels], 0.0)
+        return np.divide(energy, energy + noise, out=np.zeros_like(energy), where=energy + noise > 0.0)[self.levels]
 
     @cached_property
     def floor(self) -> float:
         """Risk of the Wiener filter."""
         energy, noise = self._level_energies
-        left = np.divide(energy, energy + noise, out=np.zeros_like(energy), where=energy + noise > 0.0) * noise
-        positive = self.eigenvalues[np.unique(self.levels, return_index=True)[1]] > 0.0
-        return (float(np.sum(np.where(positive, left, energy))) + self.outside) / self.size
+        share = np.divide(energy, energy + noise, out=np.zeros_like(energy), where=energy + noise > 0.0)
+        return (float(np.sum(share * noise)) + self.outside) / self.size
 
     def risk(self, shrinkage: np.ndarray, residual: np.ndarray) -> float:
         """Squared bias plus variance of one filter."""
@@ -100,10 +106,9 @@ class SequenceModel:
         The slope of the risk is `Σ w`, each w of the sign of `ridge·energy − noise·d`: negative below the least
         `noise·d/energy`. Above all eigenvalues it is positive from about `noise·Σd²/Σ(d·energy)` on.
         """
-        positive = self.eigenvalues > 0.0
-        if not np.any(positive):
+        d, energy = self.eigenvalues, self.energy
+        if len(d) == 0:
             return np.zeros(1)
-        d, energy = self.eigenvalues[positive], self.energy[positive]
         low, high = math.log(d[-1]), math.log(d[0])
         shown = energy > 0.0
         if np.any(shown) and self.noise > 0.0:
@@ -132,8 +137,8 @@ class SequenceModel:
 
     def label_weights(self, ridge: float, n_steps: int, *, unit_interval: bool = False) -> tuple[np.ndarray, bool]:
         """Label weights of least risk, and whether no finite ones reach the best combination."""
-        if n_steps == 1:
-            return np.zeros(0), False
+        if n_steps == 1 or len(self.eigenvalues) == 0:
+            return np.ones(n_steps - 1), False
         a, b = self._ridge(ridge)
         weight = np.sqrt(self.energy + self.noise)
         # Of equal eigenvalues only the mean error counts, so the target may be the best shrinkage of each level.
@@ -161,7 +166,8 @@ class SequenceModel:
 
     @cached_property
     def _level_energies(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.bincount(self.levels, self.energy), self.noise * np.bincount(self.levels)
+        energy = np.bincount(self.levels, self.energy).astype(float)  # integers when there is nothing to count
+        return energy, self.noise * np.bincount(self.levels)
 
 
 _MARGIN = math.log(1e4)
@@ -181,11 +187,15 @@ def chain(shrinkage: np.ndarray, residual: np.ndarray, label_weights: np.ndarray
 
 
 def level_numbers(eigenvalues: np.ndarray, tolerance: float) -> np.ndarray:
-    """Give descending eigenvalues the numbers of their levels; a level ends where one is too far below its first."""
+    """Give descending eigenvalues the numbers of their levels; a level ends where one is too far below its first.
+
+    The tolerance is relative to the largest.
+    """
     numbers = np.zeros(len(eigenvalues), dtype=int)
-    first = eigenvalues[0]
-    for i in range(1, len(eigenvalues)):
-        new = first - eigenvalues[i] > tolerance or (eigenvalues[i] == 0.0 < eigenvalues[i - 1])
-        numbers[i] = numbers[i - 1] + new
-        first = eigenvalues[i] if new else first
+    if len(eigenvalues):
+        allowed, first = tolerance * eigenvalues[0], eigenvalues[0]
+        for i in range(1, len(eigenvalues)):
+            new = first - eigenvalues[i] > allowed
+            numbers[i] = numbers[i - 1] + new
+            first = eigenvalues[i] if new else first
     return numbers

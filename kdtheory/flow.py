@@ -61,12 +61,18 @@ class DistillationTrajectories:
     Attributes
     ----------
     teacher : Trajectory
-        The teacher alone, with the first axis for the m moments.
+        The teacher alone, at all m moments, those after it was stopped for its students included.
+    stopped_teacher : SpectralFit
+        The teacher that the student of round 1 learned from.
+    stopped_at : float
+        Time, or number of iterations, at which every teacher was stopped.
     rounds : tuple of Trajectory
         The student of every round.
     """
 
     teacher: Trajectory
+    stopped_teacher: SpectralFit
+    stopped_at: float
     rounds: tuple[Trajectory, ...]
 
     @property
@@ -108,7 +114,8 @@ def flow_trajectories(
     times : array of shape (m,)
         Training times to report, all >= 0, in any order; those of a student count from its own start.
     teacher_time : float
-        Time at which every teacher is stopped, >= 0.
+        Time at which every teacher is stopped for its student, >= 0. The trajectory of the teacher goes on to the last
+        of the times.
     label_weight : float, default 0
         Weight of the ground-truth targets in the students' targets; any real number.
     warm_start : bool, default False
@@ -159,6 +166,7 @@ def flow_trajectories(
         moments,
         moving=flow(d, moments[:, None], decay),
         stopped=flow(d, stop, decay),
+        stopped_at=stop,
         label_weight=label_weight,
         warm_start=warm_start,
         n_rounds=n_rounds,
@@ -241,6 +249,7 @@ def descent_trajectories(
         from_numpy(counts, like=d),
         moving=descend(d, counts[:, None], **setting),
         stopped=descend(d, np.asarray(stop), **setting),
+        stopped_at=float(stop),
         label_weight=label_weight,
         warm_start=warm_start,
         n_rounds=n_rounds,
@@ -254,6 +263,7 @@ def _trajectories(
     *,
     moving: Progress,
     stopped: Progress,
+    stopped_at: float,
     label_weight: SupportsFloat,
     warm_start: bool,
     n_rounds: SupportsIndex,
@@ -273,6 +283,8 @@ def _trajectories(
             teacher = train(teacher, stopped)
     return DistillationTrajectories(
         Trajectory(spectrum, targets, moving.modes, times),
+        SpectralFit(spectrum, targets, stopped.modes),
+        stopped_at,
         tuple(Trajectory(spectrum, targets, modes, times) for modes in rounds),
     )
 

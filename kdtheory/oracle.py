@@ -41,7 +41,7 @@ def wiener_filter(K: Any, signal: Any, *, noise_variance: SupportsFloat) -> Wien
     signal : array of shape (n,) or (n, k)
         Noise-free targets; outputs share one filter.
     noise_variance : float
-        Variance of the noise on every target, >= 0.
+        Variance of the noise on every target, >= 0; with sample weights w, of the noise at weight 1.
 
     Returns
     -------
@@ -75,7 +75,9 @@ def wiener_filter(K: Any, signal: Any, *, noise_variance: SupportsFloat) -> Wien
     components = Components.of(K, "signal", signal)
     model, like = components.sequence_model(sigma2), components.spectrum.eigenvalues
     floor = require_representable(np.asarray(model.floor), "the floor")
-    return WienerFilter(from_numpy(model.best_shrinkage, like=like), float(floor))
+    shrinkage = np.zeros(like.shape[0])
+    shrinkage[: len(model.best_shrinkage)] = model.best_shrinkage
+    return WienerFilter(from_numpy(shrinkage, like=like), float(floor))
 
 
 def oracle_label_weights(
@@ -100,7 +102,7 @@ def oracle_label_weights(
     n_steps : int
         Number of fits, >= 1.
     noise_variance : float
-        Variance of the noise on every target, >= 0.
+        Variance of the noise on every target, >= 0; with sample weights w, of the noise at weight 1.
     unit_interval : bool, default False
         Keep every weight in [0, 1].
 

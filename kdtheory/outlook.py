@@ -8,10 +8,12 @@ the curvature test in the modes, the number of steps and the floor are derived f
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple, SupportsFloat, SupportsIndex
 
 import numpy as np
+import scipy
 
 from kdtheory._components import Components
 from kdtheory._sequence_model import SequenceModel
@@ -24,7 +26,10 @@ from kdtheory._validation import (
 
 
 class StandardErrors(NamedTuple):
-    """Bootstrap standard errors of the parts of a `DistillationOutlook`; zero where the signal is known."""
+    """Bootstrap standard errors of the parts of a `DistillationOutlook`, for the noise variance that was given.
+
+    All are zero where the signal is known.
+    """
 
     risk: float
     slope: float
@@ -34,21 +39,35 @@ class StandardErrors(NamedTuple):
     largest_gain: float
 
 
+class BestFits(NamedTuple):
+    """A number of fits with the ridge and the label weights of least risk."""
+
+    n_steps: int
+    ridge: float
+    label_weights: tuple[float, ...]
+    """Those of steps 2..n_steps, for `selfdistill_closed_form`."""
+    risk: float
+
+
 @dataclass(frozen=True)
 class DistillationOutlook:
     """What self-distillation can do for one problem; made by `can_distillation_help` and `distillation_outlook`.
 
-    All risks are in-sample risks per point and output.
+    Risks and gains are in squared units of the targets: expected squared errors against the noise-free signal at the
+    training points, means over points and outputs.
 
     Attributes
     ----------
+    noise_variance : float
+        What was given; everything else depends on it.
     ridge : float
         Penalty that was asked about.
     risk : float
         Risk of kernel ridge regression with it.
     slope : float
         Derivative of that risk with respect to log(ridge). Where it is negative more ridge is wanted, and a student
-        should listen to its teacher (label weight < 1); where it is positive, less ridge and a label weight > 1.
+        should listen to its teacher (label weight < 1). Where it is positive less ridge is wanted, and a student
+        should go away from its teacher (label weight > 1).
     label_weight : float
         Best label weight of a second fit with the same ridge.
     one_step_gain : float
@@ -61,8 +80,9 @@ class DistillationOutlook:
     curvature : float
         Inner product of the error and the second derivative of the ridge path, at the best ridge. Where it is
         positive, two fits with some ridge near the best one beat it; where it is not zero, three fits at it do.
-    steps_risk : tuple of float
-        Least risk of 1, 2, ... fits with the best ridge and the best label weights.
+    best_fits : tuple of BestFits
+        The best of 2, 3, ... fits, over all label weights and over ridges up to 10^4 times smaller and larger than
+        the best one.
     floor : float
         Risk of the best filter of all.
     n_steps_to_floor : int
@@ -70,6 +90,7 @@ class DistillationOutlook:
     standard_errors : StandardErrors
     """
 
+    noise_variance: float
     ridge: float
     risk: float
     slope: float
@@ -79,7 +100,7 @@ class DistillationOutlook:
     best_ridge_is_interior: bool
     best_ridge_risk: float
     curvature: float
-    steps_risk: tuple[float, ...]
+    best_fits: tuple[BestFits, ...]
     floor: float
     n_steps_to_floor: int
     standard_errors: StandardErrors
@@ -92,32 +113,37 @@ class DistillationOutlook:
     @property
     def largest_gain(self) -> float:
         """How much any number of steps can lower the risk of the best ridge."""
-        return max(self.best_ridge_risk - self.floor, 0.0)
+        gain = self.best_ridge_risk - self.floor
+        return gain if gain > _NOTHING * self.best_ridge_risk else 0.0
 
     def __repr__(self) -> str:
-        errors = self.standard_errors
-        wanted = "more" if self.wants_more_ridge else "less"
-        best = "best ridge" if self.best_ridge_is_interior else "no best ridge; searched up to"
-        sign = "helps" if self.curvature > 1e-9 * self.best_ridge_risk else "does not help"
-        path = ", ".join(f"{risk:.4g}" for risk in self.steps_risk)
-        return "\n".join(
-            [
-                f"DistillationOutlook: at most {_percent(self.largest_gain, self.best_ridge_risk)} below the best ridge"
-                f" (± {_percent(errors.largest_gain, self.best_ridge_risk)})",
-                f"  ridge {self.ridge:.4g}: risk {self.risk:.4g} ± {errors.risk:.2g}; {wanted} ridge is wanted"
-                f" (slope {self.slope:.2g} ± {errors.slope:.2g})",
-                f"  a second fit there with label weight {self.label_weight:.3g}:"
-                f" {_percent(self.one_step_gain, self.risk)} ± {_percent(errors.one_step_gain, self.risk)} lower",
-                f"  {best} {self.best_ridge:.4g}: risk {self.best_ridge_risk:.4g} ± {errors.best_ridge_risk:.2g};"
-                f" a second fit {sign} near it (curvature {self.curvature:.2g} ± {errors.curvature:.2g})",
-                f"  1 to {len(self.steps_risk)} fits there with the best label weights: {path}",
-                f"  floor of all filters: {self.floor:.4g}, reached by {self.n_steps_to_floor} fits with any ridge",
-            ]
-        )
+        errors, best = self.standard_errors, self.best_ridge_risk
+        wanted = "more ridge is wanted" if self.wants_more_ridge else "less ridge is wanted"
+        student = "towards its teacher" if self.label_weight <= 1.0 else "away from its teacher"
+        where = "best ridge" if self.best_ridge_is_interior else "no best ridge, the search ended at"
+        near = "do better" if self.curvature > _NOTHING * best else "do not do better"
+        lines = [
+            f"DistillationOutlook for the noise variance {self.noise_variance:.4g}",
+            f"  ridge {self.ridge:.4g}: risk {_with_error(self.risk, errors.risk)}; {wanted}"
+            f" (slope {_with_error(self.slope, errors.slope)})",
+            f"  a student there with label weight {self.label_weight:.3g}, {student}: risk lower by"
+            f" {_with_error(self.one_step_gain, errors.one_step_gain)}",
+            f"  {where} {self.best_ridge:.4g}: risk {_with_error(best, errors.best_ridge_risk)};"
+            f" two fits near it {near} (curvature {_with_error(self.curvature, errors.curvature)})",
+            *(
+                f"  best {fits.n_steps} fits, at ridge {fits.ridge:.4g} with label weights"
+                f" {', '.join(f'{weight:.4g}' for weight in fits.label_weights)}: risk {_compared(fits.risk, best)}"
+                for fits in self.best_fits
+            ),
+            f"  floor of all filters: risk {_compared(self.floor, best)},"
+            f" lower by {_with_error(self.largest_gain, errors.largest_gain)};"
+            f" {self.n_steps_to_floor} fits reach it at any ridge",
+        ]
+        return "\n".join(lines)
 
 
 def distillation_outlook(
-    K: Any, signal: Any, *, ridge: SupportsFloat, noise_variance: SupportsFloat, n_steps: SupportsIndex = 4
+    K: Any, signal: Any, *, ridge: SupportsFloat, noise_variance: SupportsFloat, n_steps: SupportsIndex = 3
 ) -> DistillationOutlook:
     """Say what self-distillation can do for a known signal.
 
@@ -131,8 +157,8 @@ def distillation_outlook(
         Penalty to judge, > 0.
     noise_variance : float
         Variance of the noise on every target, >= 0.
-    n_steps : int, default 4
-        Largest number of fits to report the risk of.
+    n_steps : int, default 3
+        Largest number of fits whose best ridge and label weights are looked for.
 
     Returns
     -------
@@ -147,24 +173,25 @@ def distillation_outlook(
 
     Notes
     -----
-    Cost: `O(n·r)` after the decomposition, and `O(r)` for each of about a hundred penalties.
+    Cost: `O(n·r)` after the decomposition, and `O(r·n_steps²)` for each of about a hundred penalties.
 
     Examples
     --------
     >>> outlook = distillation_outlook([[2.0, 0.0], [0.0, 1.0]], [0.0, 3.0], ridge=1.0, noise_variance=1.0)
     >>> print(outlook)
-    DistillationOutlook: at most 49 % below the best ridge (± 0 %)
-      ridge 1: risk 1.472 ± 0; less ridge is wanted (slope 0.85 ± 0)
-      a second fit there with label weight 2.26: 37 % ± 0 % lower
-      best ridge 0.1817: risk 0.8846 ± 0; a second fit does not help near it (curvature -0.0049 ± 0)
-      1 to 4 fits there with the best label weights: 0.8846, 0.8846, 0.45, 0.45
-      floor of all filters: 0.45, reached by 3 fits with any ridge
+    DistillationOutlook for the noise variance 1
+      ridge 1: risk 1.472; less ridge is wanted (slope 0.8519)
+      a student there with label weight 2.26, away from its teacher: risk lower by 0.538
+      best ridge 0.1817: risk 0.8846; two fits near it do not do better (curvature -0.004934)
+      best 2 fits, at ridge 0.1817 with label weights 1: risk 0.8846
+      best 3 fits, at ridge 0.1817 with label weights 2.178, 150.5: risk 0.45 (49 % below the best ridge)
+      floor of all filters: risk 0.45 (49 % below the best ridge), lower by 0.4346; 3 fits reach it at any ridge
     """
     penalty = require_positive("ridge", ridge)
     sigma2 = require_nonnegative("noise_variance", noise_variance)
     count = require_positive_integer("n_steps", n_steps)
     model = Components.of(K, "signal", signal).sequence_model(sigma2)
-    return _outlook(model, model.best_ridge(), penalty, count, StandardErrors(0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+    return _outlook(model, sigma2, penalty, count, StandardErrors(0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
 
 
 def can_distillation_help(
@@ -173,7 +200,7 @@ def can_distillation_help(
     *,
     ridge: SupportsFloat,
     noise_variance: SupportsFloat,
-    n_steps: SupportsIndex = 4,
+    n_steps: SupportsIndex = 3,
     n_bootstrap: SupportsIndex = 200,
     random_state: int | np.random.Generator = 0,
 ) -> DistillationOutlook:
@@ -188,9 +215,11 @@ def can_distillation_help(
     ridge : float
         Penalty in use, > 0.
     noise_variance : float
-        Variance of the noise on every target, >= 0; `estimate_noise_variance` estimates it.
-    n_steps : int, default 4
-        Largest number of fits to report the risk of.
+        Variance of the noise on every target, >= 0; with sample weights, that at weight 1. `estimate_noise_variance`
+        estimates it, but compare the outlooks of several values: more noise calls for more ridge, and the standard
+        errors take it as given.
+    n_steps : int, default 3
+        Largest number of fits whose best ridge and label weights are looked for.
     n_bootstrap : int, default 200
         Number of new data sets for the standard errors, >= 2.
     random_state : int or numpy.random.Generator, default 0
@@ -259,16 +288,16 @@ def can_distillation_help(
             )
         )
     errors = StandardErrors(*(float(error) for error in np.std(replicates, axis=0, ddof=1)))
-    return _outlook(model, model.best_ridge(), penalty, count, errors)
+    return _outlook(model, sigma2, penalty, count, errors)
 
 
 def _outlook(
-    model: SequenceModel, best: tuple[float, bool], ridge: float, n_steps: int, errors: StandardErrors
+    model: SequenceModel, noise_variance: float, ridge: float, n_steps: int, errors: StandardErrors
 ) -> DistillationOutlook:
-    best_ridge, interior = best
+    best_ridge, interior = model.best_ridge()
     label_weight, gain = model.one_step(ridge)
-    steps = tuple(model.steps_risk(best_ridge, step) for step in range(1, n_steps + 1))
     outlook = DistillationOutlook(
+        noise_variance=noise_variance,
         ridge=ridge,
         risk=model.ridge_risk(ridge),
         slope=model.ridge_slope(ridge),
@@ -278,14 +307,34 @@ def _outlook(
         best_ridge_is_interior=interior,
         best_ridge_risk=model.ridge_risk(best_ridge),
         curvature=model.ridge_curvature(best_ridge),
-        steps_risk=steps,
+        best_fits=tuple(_best_fits(model, best_ridge, count) for count in range(2, n_steps + 1)),
         floor=model.floor,
-        n_steps_to_floor=len(np.unique(model.levels[model.eigenvalues > 0.0])) + 1,
+        n_steps_to_floor=model.n_levels + 1,
         standard_errors=errors,
     )
     numbers = [value for value in dataclasses.astuple(outlook) if isinstance(value, float)]
-    require_representable(np.array([*numbers, *steps, *errors]), "the outlook")
+    fits = [value for each in outlook.best_fits for value in (each.ridge, each.risk, *each.label_weights)]
+    require_representable(np.array([*numbers, *fits, *errors]), "the outlook")
     return outlook
+
+
+def _best_fits(model: SequenceModel, best_ridge: float, n_steps: int) -> BestFits:
+    """Least risk of a number of fits over ridges around the best one, which is the first candidate."""
+    start = math.log(best_ridge)
+
+    def risk_at(log_ridge: float) -> float:
+        return model.steps_risk(math.exp(log_ridge), n_steps)
+
+    grid = start + math.log(1e4) * np.linspace(-1.0, 1.0, 33)
+    nearest = int(np.argmin([risk_at(log_ridge) for log_ridge in grid]))
+    around = (grid[max(nearest - 1, 0)], grid[min(nearest + 1, len(grid) - 1)])
+    refined = float(scipy.optimize.minimize_scalar(risk_at, bounds=around, options={"xatol": 1e-3}).x)
+    risks = {log_ridge: risk_at(log_ridge) for log_ridge in (start, float(grid[nearest]), refined)}
+    # Where many ridges do as well, the one next to the best ridge needs the least extreme label weights.
+    good = [log_ridge for log_ridge, risk in risks.items() if risk <= min(risks.values()) * (1.0 + 1e-6)]
+    log_ridge = min(good, key=lambda candidate: abs(candidate - start))
+    weights, _ = model.label_weights(math.exp(log_ridge), n_steps)
+    return BestFits(n_steps, math.exp(log_ridge), tuple(weights.tolist()), risks[log_ridge])
 
 
 def _groups(levels: np.ndarray) -> np.ndarray:
@@ -319,5 +368,15 @@ def _observe_again(model: SequenceModel, rng: np.random.Generator) -> SequenceMo
     return dataclasses.replace(model, energy=np.sum(noise**2, axis=1), outside=float(outside))
 
 
-def _percent(part: float, whole: float) -> str:
-    return f"{100.0 * part / whole:.2g} %" if whole > 0.0 else "0 %"
+_NOTHING = 1e-9
+"""What is a smaller share of the risk is rounding."""
+
+
+def _with_error(value: float, error: float) -> str:
+    return f"{value:.4g} ± {error:.2g}" if error > 0.0 else f"{value:.4g}"
+
+
+def _compared(risk: float, best_ridge_risk: float) -> str:
+    """Write a risk, and by what share it is below that of the best ridge."""
+    share = 1.0 - risk / best_ridge_risk if best_ridge_risk > 0.0 else 0.0
+    return f"{risk:.4g} ({100.0 * share:.2g} % below the best ridge)" if share > _NOTHING else f"{risk:.4g}"

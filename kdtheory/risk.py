@@ -1,8 +1,10 @@
 """Bias, variance and risk of any filter, and its unbiased estimate from data.
 
 The design is fixed: `y = signal + noise` at the given points, with independent noise of variance `noise_variance`,
-and filters that do not depend on y. On a spectrum with sample weights w the noise at point i has the variance
-`noise_variance/w_i`, and errors at the points are weighted by w. All risks are means over points and outputs.
+and filters that do not depend on y. All risks are means over points and outputs.
+
+On a spectrum with sample weights w the noise at point i has the variance `noise_variance/w_i`, errors at the training
+points are multiplied by w, and points of weight 0 are left out of means and counts.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from kdtheory._validation import (
     require_nonnegative,
     require_representable,
 )
-from kdtheory.filters import Filter, Modes
+from kdtheory.filters import Filter, Modes, Ridge
 from kdtheory.spectral_fit import SpectralFit, evaluate
 from kdtheory.spectrum import Spectrum, as_spectrum
 
@@ -96,7 +98,7 @@ def in_sample_risk(K: Any, signal: Any, models: Models, *, noise_variance: Suppo
     models : Filter, sequence of Filter, or SpectralFit
         Models on that spectrum; fitted ones enter with their filters alone.
     noise_variance : float
-        Variance of the noise on every target, >= 0.
+        Variance of the noise on every target, >= 0; with sample weights w, `noise_variance/w_i` at point i.
 
     Returns
     -------
@@ -113,7 +115,8 @@ def in_sample_risk(K: Any, signal: Any, models: Models, *, noise_variance: Suppo
     Notes
     -----
     With the components θ of the signal and the shrinkage b, the sums over all directions are `Σ (1 − b)²θ²` and
-    `noise_variance·Σ b²`. Cost: `O(n·r)` for θ after the decomposition, then `O(r)` for each model. Source: classical.
+    `noise_variance·Σ b²`. With sample weights the mean is that of w times the squared error, over the points of weight
+    > 0. Cost: `O(n·r)` for θ after the decomposition, then `O(r)` for each model. Source: classical.
 
     Examples
     --------
@@ -148,7 +151,7 @@ def out_of_sample_risk(
     models : Filter, sequence of Filter, or SpectralFit
         Models on that spectrum.
     noise_variance : float
-        Variance of the noise on every training target, >= 0.
+        Variance of the noise on every training target, >= 0; with sample weights w, `noise_variance/w_i` at point i.
     K_test : array of shape (m, n)
         Kernel values between the m new points and the n training points.
     signal_test : array of shape (m,) or (m, k)
@@ -157,7 +160,8 @@ def out_of_sample_risk(
     Returns
     -------
     Risk
-        Against the noise-free targets; add the noise variance for the error against noisy ones.
+        Against the noise-free targets, every new point counting alike; add the noise variance for the error against
+        noisy ones.
 
     Raises
     ------
@@ -214,7 +218,7 @@ def sure(K: Any, y: Any, models: Models, *, noise_variance: SupportsFloat) -> Ar
     models : Filter, sequence of Filter, or SpectralFit
         Models on that spectrum.
     noise_variance : float
-        Variance of the noise on every target, >= 0.
+        Variance of the noise on every target, >= 0; with sample weights w, `noise_variance/w_i` at point i.
 
     Returns
     -------
@@ -245,11 +249,11 @@ def sure(K: Any, y: Any, models: Models, *, noise_variance: SupportsFloat) -> Ar
     xp = array_namespace(modes.shrinkage)
     with np.errstate(over="ignore", invalid="ignore"):
         residual = (xp.sum(modes.residual**2 * components.energy, axis=-1) + components.outside) / components.size
-        spent = 2.0 * xp.sum(modes.shrinkage, axis=-1) / components.spectrum.n_points
+        spent = 2.0 * xp.sum(modes.shrinkage, axis=-1) / components.spectrum.n_weighed
         return require_representable(residual + sigma2 * (spent - 1.0), "the risk estimate")
 
 
-def estimate_noise_variance(K: Any, y: Any, model: Filter) -> float:
+def estimate_noise_variance(K: Any, y: Any, model: Filter | None = None) -> float:
     """Noise variance from the residuals of one model that has little bias.
 
     Parameters
@@ -258,13 +262,16 @@ def estimate_noise_variance(K: Any, y: Any, model: Filter) -> float:
         Gram matrix, or its decomposition.
     y : array of shape (n,) or (n, k)
         Noisy targets.
-    model : Filter
-        A model that fits the signal well but leaves degrees of freedom.
+    model : Filter, optional
+        A model that fits the signal well but leaves degrees of freedom. Default: kernel ridge regression with the ridge
+        of least generalised cross-validation.
 
     Returns
     -------
     float
-        `‖y − fitted‖²/(n − tr(2H − HHᵀ))`, per output. Unbiased where the model has no bias, too large otherwise.
+        `‖y − fitted‖²/(n − tr(2H − HHᵀ))`, per output; with sample weights, the variance at weight 1. Unbiased where a
+        fixed model has no bias, too large otherwise. Where K can follow the noise the data hardly tell the two apart:
+        compare the estimates of several models, and repeated measurements if there are any.
 
     Raises
     ------
@@ -273,7 +280,7 @@ def estimate_noise_variance(K: Any, y: Any, model: Filter) -> float:
 
     Notes
     -----
-    Source: Wahba (1990); Hastie & Tibshirani (1990), section 3.9.
+    Cost: `O(n·r)` after the decomposition. Source: Wahba (1990); Hastie & Tibshirani (1990), section 3.9.
 
     Examples
     --------
@@ -281,24 +288,39 @@ def estimate_noise_variance(K: Any, y: Any, model: Filter) -> float:
     >>> estimate_noise_variance([[1.0, 0.0], [0.0, 0.0]], [1.0, 2.0], Ridge(1.0))
     3.4
     """
-    if not isinstance(model, Filter):
-        raise TypeError(f"model must be a Filter, got {model!r}")
     components = Components.of(K, "y", y)
+    if model is None:
+        model = Ridge(_cross_validated_ridge(components))
+    elif not isinstance(model, Filter):
+        raise TypeError(f"model must be a Filter, got {model!r}")
     modes = _modes(model, components.spectrum)
     xp = array_namespace(modes.shrinkage)
+    n_points, n_modes = components.spectrum.n_weighed, modes.shrinkage.shape[0]
     with np.errstate(over="ignore", invalid="ignore"):
-        left = float(xp.sum(modes.residual**2)) + components.spectrum.n_points - modes.shrinkage.shape[0]
+        left = float(xp.sum(modes.residual**2)) + n_points - n_modes
         squares = float(xp.sum(modes.residual**2 * components.energy)) + components.outside
-    if not left > components.spectrum.n_points * xp.finfo(modes.shrinkage.dtype).eps:
+    if not left > n_points * xp.finfo(modes.shrinkage.dtype).eps:
         raise ValueError(f"model must leave degrees of freedom for the noise, got {model!r}, which fits every target")
     return float(require_representable(np.asarray(squares / components.n_outputs / left), "the noise variance"))
+
+
+def _cross_validated_ridge(components: Components) -> float:
+    """Ridge of least `‖y − fitted‖²/(n − tr H)²`, from a grid over the range of the eigenvalues."""
+    observed = components.sequence_model(0.0)
+    d = observed.eigenvalues
+    if len(d) == 0:
+        return 1.0
+    ridges = np.geomspace(max(d[-1], 1e-12 * d[0]), 10.0 * d[0], 200)
+    missing = ridges[:, None] / (d + ridges[:, None])
+    left = np.sum(missing, axis=1) + observed.n_points - len(d)
+    return float(ridges[np.argmin((missing**2 @ observed.energy + observed.outside) / left**2)])
 
 
 def _modes(models: Models, spectrum: Spectrum) -> Modes:
     """Modes of filters on a spectrum; fitted models must have as many."""
     d = spectrum.eigenvalues
     if not isinstance(models, SpectralFit):
-        modes = evaluate(models, d)
+        modes = evaluate(models, d, "models")
     elif models.shrinkage.shape[-1] == d.shape[0]:
         modes = models.modes
     else:

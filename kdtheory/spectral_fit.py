@@ -179,18 +179,22 @@ def fit_filter(K: Any, y: Any, filter_: Filter | Sequence[Filter]) -> SpectralFi
     return SpectralFit(spectrum, require_targets("y", y, spectrum.n_points, like=d), evaluate(filter_, d))
 
 
-def evaluate(filter_: Filter | Sequence[Filter], eigenvalues: Array) -> Modes:
+def evaluate(filter_: Filter | Sequence[Filter], eigenvalues: Array, name: str = "filter_") -> Modes:
     """Modes of a filter, shape (r,), or of a sequence of them, shape (n_filters, r)."""
-    if isinstance(filter_, Filter):
-        with np.errstate(all="ignore"):  # what overflows is refused by the fit
-            return filter_.modes(eigenvalues)
-    filters = list(filter_)
-    if not filters:
-        raise ValueError("filter_ must hold at least one Filter, got an empty sequence")
+    filters = [filter_] if isinstance(filter_, Filter) else filter_
+    if not isinstance(filters, Sequence):
+        raise TypeError(f"{name} must be a Filter or a sequence of them, got {filter_!r}")
+    if len(filters) == 0:
+        raise ValueError(f"{name} must hold at least one Filter, got an empty sequence")
+    evaluated = []
     for each in filters:
         if not isinstance(each, Filter):
-            raise TypeError(f"filter_ must be a Filter or a sequence of them, got {each!r}")
-    xp = array_namespace(eigenvalues)
-    with np.errstate(all="ignore"):
-        modes = [each.modes(eigenvalues) for each in filters]
-    return Modes(*(xp.stack(parts) for parts in zip(*modes, strict=True)))
+            raise TypeError(f"{name} must be a Filter or a sequence of them, got {each!r}")
+        with np.errstate(all="ignore"):  # what overflows is refused by the fit
+            modes = each.modes(eigenvalues)
+        if not isinstance(modes, Modes):
+            raise TypeError(f"modes of {each!r} must return Modes, got {type(modes).__name__}")
+        evaluated.append(modes)
+    if isinstance(filter_, Filter):
+        return evaluated[0]
+    return Modes(*(array_namespace(eigenvalues).stack(parts) for parts in zip(*evaluated, strict=True)))

@@ -154,6 +154,11 @@ class Spectrum:
         return factors.n_points if factors is not None else int(self.eigenvectors.shape[0])
 
     @property
+    def n_weighed(self) -> int:
+        """Number of points that losses take notice of: all of them, unless some have the sample weight zero."""
+        return self.n_points
+
+    @property
     def rank(self) -> int:
         """Number of eigenvalues greater than zero."""
         xp = array_namespace(self.eigenvalues)
@@ -275,6 +280,11 @@ class WeightedSpectrum(Spectrum):
 
     root_weight: Array
     gram: Array
+
+    @property
+    def n_weighed(self) -> int:
+        """Number of points with a sample weight > 0."""
+        return int(array_namespace(self.root_weight).count_nonzero(self.root_weight))
 
     def reweighted(self, sample_weight: Array, /) -> Spectrum:
         """Return the spectrum with the product of the weights."""

@@ -53,12 +53,15 @@ def test_eigenspace_teacher_and_student_are_those_of_the_features_own_singular_v
     """Weights of the linear model itself, by the singular vectors of its features, and the student behind below."""
     example = load_example("fig_eigenspace")
     figure = drawn("fig_eigenspace", capsys)[0]["eigenspace"]
-    run, teacher_time = example.train(*example.load_digits(return_X_y=True))
+    run = example.train(*example.load_digits(return_X_y=True))
+    teacher_time = run.stopped_at
     spectrum = run.teacher.spectrum
     d, u = np.asarray(spectrum.eigenvalues), np.asarray(spectrum.eigenvectors)
     z = u.T @ run.teacher.targets
     for axes, (top, bottom) in zip(figure.axes, example.PAIRS, strict=True):
-        teacher, teacher_star, student, student_star = axes.lines
+        teacher, teacher_star, student, student_star, teacher_dot, student_dot = axes.lines
+        np.testing.assert_allclose(teacher_dot.get_xdata(), student_dot.get_xdata(), rtol=1e-9)
+        assert student_dot.get_ydata() < 0.8 * teacher_dot.get_ydata()
         ends = np.array([np.linalg.norm(z[k]) * -np.expm1(-d[k] * teacher_time) / np.sqrt(d[k]) for k in (top, bottom)])
         np.testing.assert_allclose(np.ravel(teacher_star.get_xydata()), ends, rtol=1e-9)
         np.testing.assert_allclose(np.ravel(student_star.get_xydata()), ends, rtol=1e-3)
@@ -138,9 +141,11 @@ def test_separations_grow_without_bound(drawn, capsys):
 
 
 def test_what_is_printed_is_what_is_drawn(drawn, capsys):
-    printed = drawn("fig_eigenspace", capsys)[1].splitlines()[1:]
-    assert len(printed) == 8
-    for line in printed:
-        _, _, _, _, teacher, student, ratio = re.split(r"[\s,]+", line.strip())
-        assert float(student) > float(teacher)
-        assert 0.0 < float(ratio) < 1.0
+    figure, printed = drawn("fig_eigenspace", capsys)
+    lines = printed.splitlines()[2:]
+    assert len(lines) == 8
+    for line, axes in zip(lines, figure["eigenspace"].axes, strict=True):
+        *_, matched, ratio = re.split(r"[\s,]+", line.strip())
+        assert 0.5 < float(matched) < 1.0
+        teacher, student = (dot.get_ydata()[0] for dot in axes.lines[-2:])
+        np.testing.assert_allclose(float(ratio), student / teacher, atol=1e-4)

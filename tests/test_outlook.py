@@ -18,11 +18,14 @@ from kdtheory import (
     LabelWeightWarning,
     Ridge,
     SelfDistillation,
+    Spectrum,
     can_distillation_help,
     distillation_outlook,
+    estimate_noise_variance,
     in_sample_risk,
     oracle_label_weights,
     selfdistill_closed_form,
+    sure,
     wiener_filter,
 )
 from tests.strategies import log_uniform, spectra
@@ -44,6 +47,15 @@ def ridge_risk(K, theta, ridge, noise_variance):
 def two_fits_risk(K, theta, ridge, label_weight, noise_variance):
     filter_ = SelfDistillation(ridge, 2, label_weight)
     return float(in_sample_risk(K, theta, filter_, noise_variance=noise_variance).total)
+
+
+def least_risk(K, theta, ridge, n_steps, noise_variance):
+    """Risk of the last of some fits with the label weights of least risk."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LabelWeightWarning)
+        weights = oracle_label_weights(K, theta, ridge=ridge, n_steps=n_steps, noise_variance=noise_variance)
+    path = selfdistill_closed_form(K, theta, ridge=ridge, n_steps=n_steps, label_weight=weights)
+    return float(in_sample_risk(K, theta, path, noise_variance=noise_variance).total[-1])
 
 
 def best_two_fits_risk(K, theta, ridge, noise_variance):
@@ -134,9 +146,9 @@ def test_curvature_decides_whether_two_fits_beat_the_best_ridge_near_it(case):
 @given(signals(min_size=2))
 def test_three_fits_at_the_best_ridge_improve_on_it_wherever_it_curves(case):
     K, theta, _, noise_variance = case
-    outlook = distillation_outlook(K, theta, ridge=1.0, noise_variance=noise_variance, n_steps=3)
+    outlook = distillation_outlook(K, theta, ridge=1.0, noise_variance=noise_variance)
     assume(outlook.best_ridge_is_interior)
-    one, two, three = outlook.steps_risk
+    one, two, three = (least_risk(K, theta, outlook.best_ridge, count, noise_variance) for count in (1, 2, 3))
     np.testing.assert_allclose(one, outlook.best_ridge_risk, rtol=1e-12)
     np.testing.assert_allclose(two, one, rtol=1e-9)  # two fits at a stationary point change nothing
     assert three <= two * (1 + 1e-9)
@@ -144,14 +156,14 @@ def test_three_fits_at_the_best_ridge_improve_on_it_wherever_it_curves(case):
         assert three < one * (1 - 1e-6)
 
 
-@given(spectra(zeros=True, low=1e-2), log_uniform(1e-2, 1e1), log_uniform(1e-1, 1e1), st.integers(1, 4))
+@given(spectra(zeros=True, low=1e-2), log_uniform(1e-2, 1e1), log_uniform(1e-1, 1e1), st.integers(1, 3))
 def test_no_chain_improves_where_the_energy_is_proportional_to_the_eigenvalue(d, noise_variance, prior, n_steps):
     """Level-averaged energy `(σ²/ridge*)·d`: an isotropic prior, for which ridge regression is the Wiener filter."""
     theta, best = np.sqrt(prior * d), noise_variance / prior
     outlook = distillation_outlook(np.diag(d), theta, ridge=best, noise_variance=noise_variance, n_steps=n_steps)
     np.testing.assert_allclose(outlook.risk, outlook.floor, rtol=1e-10)
     np.testing.assert_allclose(outlook.best_ridge, best, rtol=1e-5)
-    np.testing.assert_allclose(outlook.steps_risk, outlook.floor, rtol=1e-9)
+    np.testing.assert_allclose([fits.risk for fits in outlook.best_fits], outlook.floor, rtol=1e-9)
     np.testing.assert_allclose([outlook.slope, outlook.curvature, outlook.one_step_gain], 0.0, atol=1e-9)
     assert outlook.largest_gain <= 1e-9 * outlook.floor
 
@@ -180,9 +192,10 @@ def test_one_fit_more_than_there_are_levels_reaches_the_floor_with_every_ridge(
 
 def test_as_many_fits_as_levels_generally_do_not_reach_the_floor():
     K, theta = np.diag([4.0, 1.0, 0.2]), np.array([1.0, 0.3, 2.0])
-    outlook = distillation_outlook(K, theta, ridge=0.7, noise_variance=0.3, n_steps=4)
-    assert outlook.steps_risk[2] > outlook.floor * (1 + 1e-5)
-    np.testing.assert_allclose(outlook.steps_risk[3], outlook.floor, rtol=1e-7)
+    floor = wiener_filter(K, theta, noise_variance=0.3).floor
+    for ridge in (0.07, 0.7, 7.0):
+        assert least_risk(K, theta, ridge, 3, 0.3) > floor * (1 + 1e-5)
+        np.testing.assert_allclose(least_risk(K, theta, ridge, 4, 0.3), floor, rtol=1e-6)
 
 
 def test_two_rounds_separate_from_every_ridge_and_every_single_round_without_bound():
@@ -190,10 +203,12 @@ def test_two_rounds_separate_from_every_ridge_and_every_single_round_without_bou
     N, signal_energy = 999, 1e6
     d = np.append(np.full(N, 2.0), 1.0)
     theta = np.append(np.zeros(N), np.sqrt(signal_energy))
-    outlook = distillation_outlook(np.diag(d), theta, ridge=1.0, noise_variance=1.0, n_steps=3)
+    outlook = distillation_outlook(np.diag(d), theta, ridge=1.0, noise_variance=1.0)
     total = N + 1
     np.testing.assert_allclose(outlook.best_ridge_risk * total, 999.75, atol=0.01)
-    np.testing.assert_allclose(outlook.steps_risk[2] * total, 1.0, atol=1e-4)
+    two, three = outlook.best_fits
+    np.testing.assert_allclose(two.risk * total, 999.75, atol=0.01)
+    np.testing.assert_allclose(three.risk * total, 1.0, atol=1e-4)
     np.testing.assert_allclose(outlook.floor * total, 1.0, atol=1e-5)
     # On two levels everything is a function of two numbers.
     weight = np.array([N, 1.0])
@@ -289,7 +304,8 @@ def test_extreme_noise_leaves_little_to_gain_and_no_nan(noise_variance):
         distillation_outlook(K, signal, ridge=1.0, noise_variance=noise_variance),
         can_distillation_help(K, signal, ridge=1.0, noise_variance=noise_variance, n_bootstrap=5),
     ):
-        numbers = [*dataclasses.astuple(outlook)[:9], *outlook.steps_risk, *outlook.standard_errors]
+        fits = [value for each in outlook.best_fits for value in (each.ridge, each.risk, *each.label_weights)]
+        numbers = [*dataclasses.astuple(outlook)[:10], *fits, *outlook.standard_errors]
         assert np.all(np.isfinite(np.array(numbers, dtype=float)))
         assert outlook.floor <= outlook.best_ridge_risk * (1 + 1e-9) + 1e-15
         assert "DistillationOutlook" in repr(outlook)
@@ -319,6 +335,61 @@ def test_bad_input_is_named(change, error, message):
     arguments = {"K": np.eye(2), "y": [1.0, 2.0], "ridge": 1.0, "noise_variance": 0.1} | change
     with pytest.raises(error, match=message):
         can_distillation_help(**arguments)
+
+
+@given(signals())
+def test_the_best_fits_are_what_they_say_and_more_are_no_worse(case):
+    K, theta, ridge, noise_variance = case
+    outlook = distillation_outlook(K, theta, ridge=ridge, noise_variance=noise_variance, n_steps=4)
+    risks = [outlook.best_ridge_risk, *(fits.risk for fits in outlook.best_fits), outlook.floor]
+    assert np.all(np.diff(risks) <= 1e-9 * outlook.best_ridge_risk)
+    for fits, count in zip(outlook.best_fits, (2, 3, 4), strict=True):
+        assert fits.n_steps == count == len(fits.label_weights) + 1
+        path = selfdistill_closed_form(K, theta, ridge=fits.ridge, n_steps=count, label_weight=fits.label_weights)
+        reached = in_sample_risk(K, theta, path, noise_variance=noise_variance).total[-1]
+        np.testing.assert_allclose(reached, fits.risk, rtol=1e-6)
+
+
+def test_the_report_reads_as_its_numbers_are():
+    K, signal, draws, noise_variance = smooth_problem(40)
+    known = str(distillation_outlook(K, signal, ridge=0.3, noise_variance=noise_variance))
+    assert "±" not in known
+    estimated = can_distillation_help(K, draws[:, 0], ridge=0.3, noise_variance=noise_variance, n_steps=2)
+    lines = str(estimated).splitlines()
+    assert len(lines) == 6
+    assert lines[0].endswith(f"noise variance {noise_variance:.4g}")
+    assert f"{estimated.risk:.4g} ± {estimated.standard_errors.risk:.2g}; less ridge is wanted" in lines[1]
+    assert f"label weight {estimated.label_weight:.3g}, away from its teacher" in lines[2]
+    assert f"best ridge {estimated.best_ridge:.4g}" in lines[3]
+    assert f"{estimated.largest_gain:.4g} ±" in lines[5]
+
+
+def test_points_without_weight_change_nothing():
+    """Half of the points weigh nothing: the estimates are those of the other half."""
+    _, _, draws, _ = smooth_problem(60)
+    x, y, half = np.linspace(0.0, 1.0, 60), draws[:, 0], np.arange(60) % 2
+    K = np.exp(-5.0 * np.abs(np.subtract.outer(x, x)))
+    kept = half == 1
+    weighted, alone = Spectrum.from_gram(K, sample_weight=half), Spectrum.from_gram(K[np.ix_(kept, kept)])
+    for model in (None, Ridge(0.01)):
+        noise = estimate_noise_variance(alone, y[kept], model)
+        np.testing.assert_allclose(estimate_noise_variance(weighted, y, model), noise, rtol=1e-6)
+    np.testing.assert_allclose(
+        sure(weighted, y, Ridge(0.1), noise_variance=noise), sure(alone, y[kept], Ridge(0.1), noise_variance=noise)
+    )
+    ours, theirs = (
+        can_distillation_help(*case, ridge=0.1, noise_variance=noise, n_bootstrap=2)
+        for case in ((weighted, y), (alone, y[kept]))
+    )
+    for field in ("risk", "slope", "label_weight", "one_step_gain", "best_ridge", "floor", "n_steps_to_floor"):
+        np.testing.assert_allclose(getattr(ours, field), getattr(theirs, field), rtol=1e-5)
+
+
+def test_the_noise_variance_is_estimated_without_a_model():
+    K, _, draws, noise_variance = smooth_problem()
+    estimates = [estimate_noise_variance(K, y) for y in draws[:, :50].T]
+    assert abs(np.mean(estimates) / noise_variance - 1.0) < 0.05
+    assert estimate_noise_variance(np.zeros((2, 2)), [3.0, 4.0]) == 12.5
 
 
 def test_the_flow_is_no_better_than_the_floor_either():

@@ -267,7 +267,8 @@ def test_with_sample_weights_the_noise_is_smaller_where_the_weight_is_larger():
         (lambda K, y: sure(K, y, Ridge(1), noise_variance=np.nan), ValueError, "noise_variance must be finite"),
         (lambda K, y: in_sample_risk(K, y[:1], Ridge(1), noise_variance=1), ValueError, "signal must have 2 rows"),
         (lambda K, y: in_sample_risk(K, y, [], noise_variance=1), ValueError, "must hold at least one Filter"),
-        (lambda K, y: in_sample_risk(K, y, [1.0], noise_variance=1), TypeError, "must be a Filter or a sequence"),
+        (lambda K, y: in_sample_risk(K, y, [1.0], noise_variance=1), TypeError, "models must be a Filter or a seq"),
+        (lambda K, y: in_sample_risk(K, y, 0.1, noise_variance=1), TypeError, "models must be a Filter or a sequence"),
         (lambda K, y: in_sample_risk(K, y, GradientDescent(5.0, 1), noise_variance=1), ValueError, "to be stable"),
         (
             lambda K, y: in_sample_risk(K, y, fit_filter([[1.0]], [1.0], Ridge(1.0)), noise_variance=1),

@@ -3,7 +3,7 @@
 Needs matplotlib: `pip install "kdtheory[figures]"`.
 """
 
-from kdtheory.figures.flow import draw_eigenspace, draw_exaggeration, draw_filters
+from kdtheory.figures.flow import STUDENT, TEACHER, component_lengths, draw_eigenspace, draw_exaggeration, draw_filters
 from kdtheory.figures.output import save_figures
 from kdtheory.figures.risk import draw_risk, draw_separation
 from kdtheory.figures.selfdistill import (
@@ -15,7 +15,10 @@ from kdtheory.figures.selfdistill import (
 from kdtheory.figures.style import STYLE
 
 __all__ = [
+    "STUDENT",
     "STYLE",
+    "TEACHER",
+    "component_lengths",
     "draw_eigenspace",
     "draw_exaggeration",
     "draw_filters",

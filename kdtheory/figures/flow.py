@@ -19,8 +19,8 @@ TEACHER, STUDENT = "#0072b2", "#d55e00"
 def draw_eigenspace(axes: Axes, run: DistillationTrajectories, top: int, bottom: int) -> None:
     """Draw how the weights of teacher and student move along two eigendirections, with a star where each ends.
 
-    Source: Nagarajan et al. (2023), Figures 19 to 21; with several outputs the length of their components is drawn, as
-    there.
+    The teacher ends where it was stopped for its student. Source: Nagarajan et al. (2023), Figures 19 to 21; with
+    several outputs the length of their components is drawn, as there.
 
     Parameters
     ----------
@@ -30,17 +30,29 @@ def draw_eigenspace(axes: Axes, run: DistillationTrajectories, top: int, bottom:
     top, bottom : int
         Indices of the two directions, counted from the largest eigenvalue; the first one is drawn to the right.
     """
-    for trajectory, color, style, label in (
-        (run.teacher, TEACHER, "-", "teacher"),
-        (run.student, STUDENT, (0, (4, 1.5)), "student"),
+    before = np.asarray(run.teacher.times) < run.stopped_at
+    end = np.asarray(run.stopped_teacher.components)[None]
+    teacher = np.concatenate([np.asarray(run.teacher.components)[before], end])
+    for components, color, style, label, size in (
+        (teacher, TEACHER, "-", "teacher", 9),
+        (np.asarray(run.student.components), STUDENT, (0, (4, 1.5)), "student", 5),
     ):
-        components = np.asarray(trajectory.components)
-        lengths = np.abs(components) if components.ndim == 2 else np.linalg.norm(components, axis=2)
-        x, y = lengths[:, top], lengths[:, bottom]
+        x, y = (component_lengths(components, k) for k in (top, bottom))
         axes.plot(x, y, color=color, linestyle=style, label=label, clip_on=False)
-        axes.plot(x[-1], y[-1], "*", color=color, markersize=9 if label == "teacher" else 5, clip_on=False, zorder=3)
-    axes.set(xlim=(0.0, None), ylim=(0.0, None))
+        axes.plot(x[-1], y[-1], "*", color=color, markersize=size, clip_on=False, zorder=3)
+    axes.set(
+        xlim=(0.0, None),
+        ylim=(0.0, None),
+        xlabel=rf"$\|W^T v_{{{top + 1}}}\|$",
+        ylabel=rf"$\|W^T v_{{{bottom + 1}}}\|$",
+    )
     axes.locator_params(nbins=3)
+
+
+def component_lengths(components: np.ndarray, direction: int) -> np.ndarray:
+    """Length of the weights along one eigendirection at every moment, from components of shape (m, r) or (m, r, k)."""
+    along = components[:, direction]
+    return np.abs(along) if along.ndim == 1 else np.linalg.norm(along, axis=1)
 
 
 def draw_filters(axes: Axes, filters: Mapping[str, Filter], eigenvalues: np.ndarray) -> None:
@@ -50,13 +62,14 @@ def draw_filters(axes: Axes, filters: Mapping[str, Filter], eigenvalues: np.ndar
     ----------
     axes : matplotlib.axes.Axes
     filters : mapping of str to Filter
-        Filters by label.
+        Filters by label; the first is drawn as a broad grey line, for the others to be compared with.
     eigenvalues : array of shape (r,)
         Where to evaluate them, all > 0.
     """
-    colors = ["black", *mpl.colormaps["viridis"](np.linspace(0.15, 0.82, max(len(filters) - 1, 1)))]
-    for (label, filter_), color in zip(filters.items(), colors, strict=False):
-        axes.plot(eigenvalues, filter_.shrinkage(eigenvalues), color=color, label=label)
+    colors = mpl.colormaps["viridis"](np.linspace(0.15, 0.82, max(len(filters) - 1, 1)))
+    styles = [{"color": "0.65", "linewidth": 3.0}, *({"color": color} for color in colors)]
+    for (label, filter_), style in zip(filters.items(), styles, strict=False):
+        axes.plot(eigenvalues, filter_.shrinkage(eigenvalues), label=label, **style)
     axes.set(xscale="log", xlabel="eigenvalue $d$", ylabel="shrinkage", xlim=(eigenvalues.min(), eigenvalues.max()))
 
 

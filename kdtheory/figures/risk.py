@@ -28,6 +28,7 @@ def draw_risk(axes: Axes, ridges: np.ndarray, risks: Mapping[str, np.ndarray], f
         least = int(np.argmin(values))
         if 0 < least < len(ridges) - 1:
             axes.plot(ridges[least], values[least], "o", color=color, markersize=3)
+    axes.plot([], [], "o", color="0.3", markersize=3, label="least")
     axes.axhline(floor, color="0.45", linestyle=(0, (4, 2)), linewidth=1.0, label="Wiener floor", zorder=0)
     axes.set(xscale="log", xlabel=r"ridge $\lambda$", ylabel="in-sample risk", xlim=(ridges[0], ridges[-1]))
 

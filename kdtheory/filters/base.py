@@ -25,7 +25,24 @@ class Modes(NamedTuple):
 
 
 class Filter(ABC):
-    """A scalar function `q` of the eigenvalues; subclasses are frozen dataclasses that carry its parameters."""
+    """A scalar function `q` of the eigenvalues; subclasses are frozen dataclasses that carry its parameters.
+
+    A filter of your own defines `modes`, in the functions of the array library that it is given:
+
+    Examples
+    --------
+    >>> from kdtheory import in_sample_risk
+    >>> @dataclass(frozen=True)
+    ... class CutOff(Filter):
+    ...     smallest: float
+    ...
+    ...     def modes(self, eigenvalues):
+    ...         xp = array_namespace(eigenvalues)
+    ...         kept = xp.astype(eigenvalues >= self.smallest, eigenvalues.dtype)
+    ...         return Modes(kept / xp.maximum(eigenvalues, self.smallest), kept, 1.0 - kept)
+    >>> float(in_sample_risk([[2.0, 0.0], [0.0, 1.0]], [3.0, 1.0], CutOff(1.5), noise_variance=0.5).total)
+    0.75
+    """
 
     def __call__(self, eigenvalues: Any, /) -> Array:
         """Return `q(d)`, the dual coefficients per unit of the targets' components.
@@ -59,7 +76,13 @@ class Filter(ABC):
 
     @abstractmethod
     def modes(self, eigenvalues: Array, /) -> Modes:
-        """Evaluate the formulas on a valid floating-point array, without any check."""
+        """Evaluate the formulas on an array of floating-point numbers >= 0, without any check.
+
+        Returns
+        -------
+        Modes
+            `q(d)`, `d·q(d)` and `1 − d·q(d)`, each of the shape of the eigenvalues and finite at d = 0.
+        """
 
     def _evaluate(self, eigenvalues: Any, part: str) -> Array:
         d = require_array("eigenvalues", eigenvalues)
