@@ -3,6 +3,11 @@
 Needs matplotlib: `pip install "kdtheory[figures]"`.
 """
 
+import importlib.util
+
+if importlib.util.find_spec("matplotlib") is None:
+    raise ModuleNotFoundError('kdtheory.figures needs matplotlib: pip install "kdtheory[figures]"')
+
 from kdtheory.figures.flow import STUDENT, TEACHER, component_lengths, draw_eigenspace, draw_exaggeration, draw_filters
 from kdtheory.figures.output import save_figures
 from kdtheory.figures.risk import draw_risk, draw_separation
