@@ -82,7 +82,7 @@ class DistillationOutlook:
         positive, two fits with some ridge near the best one beat it; where it is not zero, three fits at it do.
     best_fits : tuple of BestFits
         The best of 2, 3, ... fits, over all label weights and over ridges up to 10^4 times smaller and larger than
-        the best one.
+        the best one; among ridges within 0.1 % of the least risk the one next to the best ridge.
     floor : float
         Risk of the best filter of all.
     n_steps_to_floor : int
@@ -326,12 +326,13 @@ def _best_fits(model: SequenceModel, best_ridge: float, n_steps: int) -> BestFit
         return model.steps_risk(math.exp(log_ridge), n_steps)
 
     grid = start + math.log(1e4) * np.linspace(-1.0, 1.0, 33)
-    nearest = int(np.argmin([risk_at(log_ridge) for log_ridge in grid]))
+    risks = {log_ridge: risk_at(log_ridge) for log_ridge in [start, *grid.tolist()]}
+    nearest = int(np.argmin([risks[log_ridge] for log_ridge in grid.tolist()]))
     around = (grid[max(nearest - 1, 0)], grid[min(nearest + 1, len(grid) - 1)])
     refined = float(scipy.optimize.minimize_scalar(risk_at, bounds=around, options={"xatol": 1e-3}).x)
-    risks = {log_ridge: risk_at(log_ridge) for log_ridge in (start, float(grid[nearest]), refined)}
+    risks[refined] = risk_at(refined)
     # Where many ridges do as well, the one next to the best ridge needs the least extreme label weights.
-    good = [log_ridge for log_ridge, risk in risks.items() if risk <= min(risks.values()) * (1.0 + 1e-6)]
+    good = [log_ridge for log_ridge, risk in risks.items() if risk <= min(risks.values()) * (1.0 + _AS_WELL)]
     log_ridge = min(good, key=lambda candidate: abs(candidate - start))
     weights, _ = model.label_weights(math.exp(log_ridge), n_steps)
     return BestFits(n_steps, math.exp(log_ridge), tuple(weights.tolist()), risks[log_ridge])
@@ -367,6 +368,9 @@ def _observe_again(model: SequenceModel, rng: np.random.Generator) -> SequenceMo
     outside = rng.noncentral_chisquare(beyond, model.outside / spread**2) * spread**2 if beyond and spread else 0.0
     return dataclasses.replace(model, energy=np.sum(noise**2, axis=1), outside=float(outside))
 
+
+_AS_WELL = 1e-3
+"""A risk that is larger by a smaller share is as good."""
 
 _NOTHING = 1e-9
 """What is a smaller share of the risk is rounding."""

