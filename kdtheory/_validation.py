@@ -95,7 +95,8 @@ def require_array(name: str, value: Any, *, like: Array | None = None, allow_emp
         target = array_namespace(like)
         if xp is not target and not is_numpy_array(array):
             raise TypeError(f"{name} must be an array of the same library as K, got {type(value).__name__}")
-        array = target.asarray(array, dtype=like.dtype, device=device(like))
+        with np.errstate(over="ignore"):  # what is too large for the dtype is refused as infinite below
+            array = target.asarray(array, dtype=like.dtype, device=device(like))
         xp = target
     if math.prod(array.shape) == 0 and not allow_empty:
         raise ValueError(f"{name} must not be empty, got shape {tuple(array.shape)}")

@@ -77,13 +77,21 @@ class Alternation:
 
         Raises
         ------
-        ValueError
-            When a label weight is not < 1: its model then ignores the other, and no common objective exists.
+        ValueError, TypeError
+            When a label weight is not < 1: its model then ignores the other, and no common objective exists. When a
+            model is not one on these points and outputs.
         """
         alpha, beta = self.label_weight_student, self.label_weight_teacher
         for name, weight in (("label_weight_student", alpha), ("label_weight_teacher", beta)):
             if not weight < 1.0:
                 raise ValueError(f"{name} must be < 1 for a common objective to exist, got {weight!r}")
+        for name, fit in (("student", student), ("teacher", teacher)):
+            if not isinstance(fit, SpectralFit):
+                raise TypeError(f"{name} must be a SpectralFit, got {type(fit).__name__}")
+            if tuple(fit.fitted.shape) != tuple(self.y.shape):
+                raise ValueError(
+                    f"{name} must have fitted values of shape {tuple(self.y.shape)}, got {tuple(fit.fitted.shape)}"
+                )
         y, f, g = self.y, student.fitted, teacher.fitted
         terms = (
             alpha / (1.0 - alpha) * _squares(f - y),

@@ -46,7 +46,8 @@ class BestFits(NamedTuple):
     ridge: float
     label_weights: tuple[float, ...]
     """Those of steps 2..n_steps, for `selfdistill_closed_form`."""
-    risk: float
+    gain: float
+    """How much lower the risk is than that of the best ridge alone."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,10 @@ class DistillationOutlook:
     best_fits : tuple of BestFits
         The best of 2, 3, ... fits, over all label weights and over ridges up to 10^4 times smaller and larger than
         the best one; among ridges within 0.1 % of the least risk the one next to the best ridge.
+    largest_gain : float
+        How much lower the risk of the best filter of all is than that of the best ridge.
     floor : float
-        Risk of the best filter of all.
+        Risk of that filter; zero where an estimate would be negative.
     n_steps_to_floor : int
         Number of fits that reach the floor with any ridge: one more than there are positive levels.
     standard_errors : StandardErrors
@@ -101,6 +104,7 @@ class DistillationOutlook:
     best_ridge_risk: float
     curvature: float
     best_fits: tuple[BestFits, ...]
+    largest_gain: float
     floor: float
     n_steps_to_floor: int
     standard_errors: StandardErrors
@@ -110,34 +114,27 @@ class DistillationOutlook:
         """Whether the risk falls as the ridge grows; the sign rule."""
         return self.slope < 0.0
 
-    @property
-    def largest_gain(self) -> float:
-        """How much any number of steps can lower the risk of the best ridge."""
-        gain = self.best_ridge_risk - self.floor
-        return gain if gain > _NOTHING * self.best_ridge_risk else 0.0
-
     def __repr__(self) -> str:
-        errors, best = self.standard_errors, self.best_ridge_risk
+        errors = self.standard_errors
         wanted = "more ridge is wanted" if self.wants_more_ridge else "less ridge is wanted"
         student = "towards its teacher" if self.label_weight <= 1.0 else "away from its teacher"
         where = "best ridge" if self.best_ridge_is_interior else "no best ridge, the search ended at"
-        near = "do better" if self.curvature > _NOTHING * best else "do not do better"
+        near = "do better" if self.curvature > 0.0 else "do not do better"
         lines = [
             f"DistillationOutlook for the noise variance {self.noise_variance:.4g}",
             f"  ridge {self.ridge:.4g}: risk {_with_error(self.risk, errors.risk)}; {wanted}"
             f" (slope {_with_error(self.slope, errors.slope)})",
             f"  a student there with label weight {self.label_weight:.3g}, {student}: risk lower by"
             f" {_with_error(self.one_step_gain, errors.one_step_gain)}",
-            f"  {where} {self.best_ridge:.4g}: risk {_with_error(best, errors.best_ridge_risk)};"
+            f"  {where} {self.best_ridge:.4g}: risk {_with_error(self.best_ridge_risk, errors.best_ridge_risk)};"
             f" two fits near it {near} (curvature {_with_error(self.curvature, errors.curvature)})",
             *(
                 f"  best {fits.n_steps} fits, at ridge {fits.ridge:.4g} with label weights"
-                f" {', '.join(f'{weight:.4g}' for weight in fits.label_weights)}: risk {_compared(fits.risk, best)}"
+                f" {', '.join(f'{weight:.4g}' for weight in fits.label_weights)}: risk lower by {fits.gain:.4g}"
                 for fits in self.best_fits
             ),
-            f"  floor of all filters: risk {_compared(self.floor, best)},"
-            f" lower by {_with_error(self.largest_gain, errors.largest_gain)};"
-            f" {self.n_steps_to_floor} fits reach it at any ridge",
+            f"  best filter of all: risk lower by {_with_error(self.largest_gain, errors.largest_gain)},"
+            f" down to {self.floor:.4g}; {self.n_steps_to_floor} fits reach it at any ridge",
         ]
         return "\n".join(lines)
 
@@ -183,15 +180,15 @@ def distillation_outlook(
       ridge 1: risk 1.472; less ridge is wanted (slope 0.8519)
       a student there with label weight 2.26, away from its teacher: risk lower by 0.538
       best ridge 0.1817: risk 0.8846; two fits near it do not do better (curvature -0.004934)
-      best 2 fits, at ridge 0.1817 with label weights 1: risk 0.8846
-      best 3 fits, at ridge 0.1817 with label weights 2.178, 150.5: risk 0.45 (49 % below the best ridge)
-      floor of all filters: risk 0.45 (49 % below the best ridge), lower by 0.4346; 3 fits reach it at any ridge
+      best 2 fits, at ridge 0.1817 with label weights 1: risk lower by 0
+      best 3 fits, at ridge 0.1817 with label weights 2.178, 150.5: risk lower by 0.4346
+      best filter of all: risk lower by 0.4346, down to 0.45; 3 fits reach it at any ridge
     """
     penalty = require_positive("ridge", ridge)
     sigma2 = require_nonnegative("noise_variance", noise_variance)
     count = require_positive_integer("n_steps", n_steps)
     model = Components.of(K, "signal", signal).sequence_model(sigma2)
-    return _outlook(model, sigma2, penalty, count, StandardErrors(0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
+    return _outlook(model, model, sigma2, penalty, count, StandardErrors(0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
 
 
 def can_distillation_help(
@@ -239,12 +236,15 @@ def can_distillation_help(
 
     Notes
     -----
-    The energy of the signal in a mode is the square of the component of y less the noise, averaged over neighbouring
-    modes (the first five alone, then groups that grow by a fifth with the rank; equal eigenvalues stay together), and
-    at least zero. Where a group holds no signal, some of its noise passes for signal: risks and floor come out too
-    high, by about the same amount, while slope, gains and curvature are hardly touched. The standard errors are those
-    of a parametric bootstrap: the noise is added anew to the estimated signal, and everything, the choice of the best
-    ridge included, is done again.
+    The energy of the signal in a mode is the square of the component of y less the noise. Risk, slope and curvature
+    are linear in these energies, which therefore stay as they are, negative ones included: the estimates are unbiased
+    at any fixed ridge, and a risk may come out negative. Filters, and so the best fits and the floor, need energies
+    that could be: averages over neighbouring modes (the first five alone, then groups that grow by a fifth with the
+    rank; equal eigenvalues stay together), and at least zero. Where a group holds no signal, some of its noise then
+    passes for signal. So of those only the gains over the best ridge are taken, in which much of that cancels.
+
+    The standard errors are those of a parametric bootstrap: the noise is added anew to the estimated signal, and
+    everything, the choice of the best ridge included, is done again.
 
     Cost: `O(n·r)` after the decomposition, and `O(r)` for each of about a hundred penalties and each new data set.
 
@@ -267,35 +267,43 @@ def can_distillation_help(
     rng = np.random.default_rng(random_state)
     observed = Components.of(K, "y", y).sequence_model(sigma2)
     groups = _groups(observed.levels)
-    model = _denoised(observed, groups)
-    grid = model.ridge_grid
-    kept, missing = model.squares_on(grid)
-    kept_noise = model.noise * np.sum(kept, axis=1)
-
+    unbiased, plausible = _without_noise(observed), _denoised(observed, groups)
+    grid = unbiased.ridge_grid
+    kept, missing = unbiased.squares_on(grid)
+    kept_noise = unbiased.noise * np.sum(kept, axis=1)
     replicates = []
     for _ in range(n_new):
-        new = _denoised(_observe_again(model, rng), groups)
+        seen = _observe_again(plausible, rng)
+        new = _without_noise(seen)
         best, _ = new.best_ridge_near(grid, missing @ new.energy + kept_noise)
-        best_risk = new.ridge_risk(best)
         replicates.append(
             StandardErrors(
                 risk=new.ridge_risk(penalty),
                 slope=new.ridge_slope(penalty),
                 one_step_gain=new.one_step(penalty)[1],
-                best_ridge_risk=best_risk,
+                best_ridge_risk=new.ridge_risk(best),
                 curvature=new.ridge_curvature(best),
-                largest_gain=max(best_risk - new.floor, 0.0),
+                largest_gain=_largest_gain(_denoised(seen, groups), (grid, missing, kept_noise)),
             )
         )
     errors = StandardErrors(*(float(error) for error in np.std(replicates, axis=0, ddof=1)))
-    return _outlook(model, sigma2, penalty, count, errors)
+    return _outlook(unbiased, plausible, sigma2, penalty, count, errors)
 
 
 def _outlook(
-    model: SequenceModel, noise_variance: float, ridge: float, n_steps: int, errors: StandardErrors
+    model: SequenceModel,
+    plausible: SequenceModel,
+    noise_variance: float,
+    ridge: float,
+    n_steps: int,
+    errors: StandardErrors,
 ) -> DistillationOutlook:
+    """Take what is linear in the energies from one model, and gains over its best ridge from one that could be."""
     best_ridge, interior = model.best_ridge()
     label_weight, gain = model.one_step(ridge)
+    reference, _ = plausible.best_ridge()
+    best_risk, reference_risk = model.ridge_risk(best_ridge), plausible.ridge_risk(reference)
+    largest_gain = _unless_rounding(reference_risk - plausible.floor, reference_risk)
     outlook = DistillationOutlook(
         noise_variance=noise_variance,
         ridge=ridge,
@@ -305,17 +313,25 @@ def _outlook(
         one_step_gain=gain,
         best_ridge=best_ridge,
         best_ridge_is_interior=interior,
-        best_ridge_risk=model.ridge_risk(best_ridge),
-        curvature=model.ridge_curvature(best_ridge),
-        best_fits=tuple(_best_fits(model, best_ridge, count) for count in range(2, n_steps + 1)),
-        floor=model.floor,
+        best_ridge_risk=best_risk,
+        curvature=_unless_rounding(model.ridge_curvature(best_ridge), reference_risk),
+        best_fits=tuple(_best_fits(plausible, reference, count) for count in range(2, n_steps + 1)),
+        largest_gain=largest_gain,
+        floor=max(best_risk - largest_gain, 0.0),
         n_steps_to_floor=model.n_levels + 1,
         standard_errors=errors,
     )
     numbers = [value for value in dataclasses.astuple(outlook) if isinstance(value, float)]
-    fits = [value for each in outlook.best_fits for value in (each.ridge, each.risk, *each.label_weights)]
-    require_representable(np.array([*numbers, *fits, *errors]), "the outlook")
+    parts = [value for each in outlook.best_fits for value in (each.ridge, each.gain, *each.label_weights)]
+    require_representable(np.array([*numbers, *parts, *errors]), "the outlook")
     return outlook
+
+
+def _largest_gain(model: SequenceModel, path: tuple[np.ndarray, np.ndarray, np.ndarray]) -> float:
+    """How far the floor is below the best ridge, with the squares of the ridge path on a grid at hand."""
+    grid, missing, kept_noise = path
+    best, _ = model.best_ridge_near(grid, missing @ model.energy + kept_noise)
+    return max(model.ridge_risk(best) - model.floor, 0.0)
 
 
 def _best_fits(model: SequenceModel, best_ridge: float, n_steps: int) -> BestFits:
@@ -335,7 +351,8 @@ def _best_fits(model: SequenceModel, best_ridge: float, n_steps: int) -> BestFit
     good = [log_ridge for log_ridge, risk in risks.items() if risk <= min(risks.values()) * (1.0 + _AS_WELL)]
     log_ridge = min(good, key=lambda candidate: abs(candidate - start))
     weights, _ = model.label_weights(math.exp(log_ridge), n_steps)
-    return BestFits(n_steps, math.exp(log_ridge), tuple(weights.tolist()), risks[log_ridge])
+    gain = _unless_rounding(model.ridge_risk(best_ridge) - risks[log_ridge], risks[start])
+    return BestFits(n_steps, math.exp(log_ridge), tuple(weights.tolist()), gain)
 
 
 def _groups(levels: np.ndarray) -> np.ndarray:
@@ -348,15 +365,20 @@ def _groups(levels: np.ndarray) -> np.ndarray:
     return group[first_of_level][levels]
 
 
+def _without_noise(observed: SequenceModel) -> SequenceModel:
+    """Take the expected noise from the squares of observed components, each for itself."""
+    beyond = observed.n_points - len(observed.energy)
+    return dataclasses.replace(
+        observed, energy=observed.energy - observed.noise, outside=observed.outside - beyond * observed.noise
+    )
+
+
 def _denoised(observed: SequenceModel, groups: np.ndarray) -> SequenceModel:
-    """Take the noise from the squares of observed components, group by group."""
+    """Take it group by group, and leave no energy negative."""
+    surplus = _without_noise(observed)
     numbers = np.unique(groups, return_inverse=True)[1]
-    sizes = np.bincount(numbers)
-    surplus = np.bincount(numbers, observed.energy) - sizes * observed.noise
-    energy = np.maximum(surplus, 0.0) / sizes
-    beyond = observed.n_points - len(groups)
-    outside = max(observed.outside - beyond * observed.noise, 0.0)
-    return dataclasses.replace(observed, energy=energy[numbers], outside=outside)
+    energy = np.maximum(np.bincount(numbers, surplus.energy), 0.0) / np.bincount(numbers)
+    return dataclasses.replace(observed, energy=energy[numbers], outside=max(surplus.outside, 0.0))
 
 
 def _observe_again(model: SequenceModel, rng: np.random.Generator) -> SequenceModel:
@@ -380,7 +402,5 @@ def _with_error(value: float, error: float) -> str:
     return f"{value:.4g} ± {error:.2g}" if error > 0.0 else f"{value:.4g}"
 
 
-def _compared(risk: float, best_ridge_risk: float) -> str:
-    """Write a risk, and by what share it is below that of the best ridge."""
-    share = 1.0 - risk / best_ridge_risk if best_ridge_risk > 0.0 else 0.0
-    return f"{risk:.4g} ({100.0 * share:.2g} % below the best ridge)" if share > _NOTHING else f"{risk:.4g}"
+def _unless_rounding(difference: float, of: float) -> float:
+    return difference if abs(difference) > _NOTHING * of else 0.0

@@ -193,7 +193,8 @@ class Spectrum:
         >>> Spectrum.from_gram([[2.0, 0.0], [0.0, 1.0]]).reweighted([1.0, 5.0])
         WeightedSpectrum(n_points=2, rank=2, d_max=5, d_min=2)
         """
-        return Spectrum.from_gram((self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T, sample_weight)
+        gram = (self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T
+        return Spectrum.from_gram(0.5 * gram + 0.5 * gram.T, sample_weight)
 
     def whiten(self, y: Array, /) -> Array:
         """Return targets y of shape (n,) or (n, k) in units in which all points weigh the same."""

@@ -10,10 +10,11 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
-from kdtheory._validation import require_real, require_representable
+from kdtheory._typing import Array
+from kdtheory._validation import require_real, require_representable, require_targets
 from kdtheory.filters import Filter
 from kdtheory.spectral_fit import SpectralFit, evaluate
-from kdtheory.spectrum import as_spectrum
+from kdtheory.spectrum import Spectrum, as_spectrum
 
 
 def distil_to_kernel(
@@ -71,8 +72,7 @@ def distil_to_kernel(
         )
     with np.errstate(over="ignore", invalid="ignore"):
         targets = alpha * teacher.targets + (1.0 - alpha) * teacher.fitted
-    targets = require_representable(targets, "the target of the student")
-    return SpectralFit(spectrum, targets, evaluate(student, spectrum.eigenvalues))
+    return _train(spectrum, require_representable(targets, "the target of the student"), student)
 
 
 def distil_to_inputs(
@@ -120,7 +120,13 @@ def distil_to_inputs(
     spectrum = as_spectrum(K_student)
     if spectrum.n_points != targets.shape[0]:
         raise ValueError(f"K_student must have {targets.shape[0]} rows, as many as K_cross, got {spectrum.n_points}")
-    return SpectralFit(spectrum, targets, evaluate(student, spectrum.eigenvalues))
+    return _train(spectrum, targets, student)
+
+
+def _train(spectrum: Spectrum, targets: Array, student: Filter | Sequence[Filter]) -> SpectralFit:
+    d = spectrum.eigenvalues
+    targets = require_targets("the outputs of teacher", targets, spectrum.n_points, like=d)
+    return SpectralFit(spectrum, targets, evaluate(student, d, "student"))
 
 
 def _require_one_model(teacher: SpectralFit) -> None:

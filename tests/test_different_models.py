@@ -204,6 +204,25 @@ def test_with_common_eigenvectors_alternation_is_a_scalar_formula(d_s, d_t, ridg
     np.testing.assert_allclose(run.student.fitted, expected, rtol=1e-7, atol=1e-10)
 
 
+def test_the_rate_counts_alternation_that_overshoots():
+    setting = {"ridge_student": 1.0, "ridge_teacher": 1.0, "label_weight_student": 2.0, "label_weight_teacher": 0.5}
+    run = alternate_distillation([[1.0]], [[1.0]], [1.0], **setting)
+    np.testing.assert_allclose(run.rate, 0.125)
+    np.testing.assert_allclose(run.rounds(60)[-1], run.student.fitted, rtol=1e-12)
+    with pytest.raises(ValueError, match="with the rate 2"):
+        alternate_distillation([[1.0]], [[1.0]], [1.0], **setting | {"label_weight_student": 17.0})
+
+
+def test_single_precision_reaches_the_limit_of_label_weights_per_point():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((9, 4))
+    K, y, weights = X @ X.T, rng.standard_normal(9), rng.uniform(0.0, 1.5, 9)
+    single = selfdistill_per_sample(K.astype(np.float32), y, ridge=0.5, n_steps=2, label_weights=weights)
+    double = selfdistill_per_sample(K, y, ridge=0.5, n_steps=2, label_weights=weights)
+    assert single.limit.fitted.dtype == np.float32
+    np.testing.assert_allclose(single.limit.fitted, double.limit.fitted, atol=1e-4)
+
+
 def test_swapping_the_roles_swaps_the_models():
     rng = np.random.default_rng(5)
     A, B, y = rng.standard_normal((6, 6)), rng.standard_normal((6, 4)), rng.standard_normal(6)
@@ -285,7 +304,7 @@ TURNS = {"ridge_student": 1.0, "ridge_teacher": 1.0, "label_weight_student": 0.5
             ValueError,
             r"teacher must be one model, got models of shape \(1,\)",
         ),
-        (lambda: distil_to_kernel(SINGLE, K2, "ridge"), TypeError, "filter_ must be a Filter"),
+        (lambda: distil_to_kernel(SINGLE, K2, "ridge"), TypeError, "student must be a Filter"),
         (
             lambda: distil_to_kernel(SINGLE, K2, Ridge(1), label_weight=np.nan),
             ValueError,
@@ -316,6 +335,16 @@ TURNS = {"ridge_student": 1.0, "ridge_teacher": 1.0, "label_weight_student": 0.5
             ),
             ValueError,
             "label_weight_student must be < 1 for a common objective to exist, got 1.0",
+        ),
+        (
+            lambda: alternate_distillation(K2, K2, Y2, **TURNS).objective(fit_filter([[1.0]], [1.0], Ridge(1)), SINGLE),
+            ValueError,
+            r"student must have fitted values of shape \(2,\), got \(1,\)",
+        ),
+        (
+            lambda: alternate_distillation(K2, K2, Y2, **TURNS).objective(SINGLE, "teacher"),
+            TypeError,
+            "teacher must be a SpectralFit, got str",
         ),
         (lambda: per_sample([0.5]), ValueError, r"label_weights must have shape \(2,\)"),
         (lambda: per_sample([0.5, -0.1]), ValueError, "label_weights must be >= 0, got -0.1"),

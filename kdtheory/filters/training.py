@@ -122,8 +122,9 @@ class GradientDescent(Filter):
 
     Relative error below 1e-12 in double precision without momentum, for any number of steps; only the residual with
     weight decay changes its sign where steps overshoot, and next to that its error is relative to the terms that
-    cancel. With momentum up to 0.95 in size the shrinkage has nine digits after any number of steps; beyond, digits
-    are lost in proportion to `1/(1 − |m|)`, the number of steps that a move is remembered.
+    cancel. With momentum up to 0.95 in size and learning rates up to 99.9 % of the largest stable one the shrinkage
+    has nine digits after any number of steps; beyond, digits are lost with the number of steps for which moves are
+    remembered.
 
     Examples
     --------
