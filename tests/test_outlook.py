@@ -116,6 +116,23 @@ def test_the_best_ridge_is_the_best(case):
         assert abs(at_best.slope) <= 1e-9 * at_best.risk
 
 
+@pytest.mark.parametrize("energy", [1e-12, 1e-3, 1.0, 1e3, 1e12])
+@pytest.mark.parametrize("eigenvalue", [1e-6, 1.0, 1e6])
+def test_the_best_ridge_of_one_mode_is_found_however_far_it_is(energy, eigenvalue):
+    """`noise·d/energy`, which makes ridge regression the Wiener filter."""
+    outlook = distillation_outlook([[eigenvalue]], [np.sqrt(energy)], ridge=1.0, noise_variance=1.0)
+    np.testing.assert_allclose(outlook.best_ridge, eigenvalue / energy, rtol=1e-6)
+    assert outlook.best_ridge_is_interior
+    np.testing.assert_allclose(outlook.best_ridge_risk, energy / (1.0 + energy), rtol=1e-10)
+
+
+def test_the_best_ridge_of_many_weak_modes_is_found():
+    d, energy = np.geomspace(1.0, 1e-3, 200), 1e-9
+    outlook = distillation_outlook(np.diag(d), np.full(200, np.sqrt(energy)), ridge=1.0, noise_variance=1.0)
+    assert outlook.best_ridge_is_interior
+    np.testing.assert_allclose(outlook.best_ridge, np.sum(d**2) / (energy * np.sum(d)), rtol=1e-3)
+
+
 @settings(max_examples=200)
 @given(signals(min_size=2))
 def test_curvature_decides_whether_two_fits_beat_the_best_ridge_near_it(case):
