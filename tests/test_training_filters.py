@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from kdtheory import GradientDescent, GradientFlow, Ridge
+from kdtheory import GradientDescent, GradientFlow, Ridge, flow_trajectories
 from tests.oracles import descend_literally, exact_descent, exact_flow
 from tests.strategies import log_uniform, spectra
 
@@ -199,6 +199,17 @@ def test_nothing_is_learned_in_no_time():
     for filter_ in (GradientFlow(0.0), GradientFlow(0.0, 1.0), GradientDescent(0.1, 0), GradientDescent(0.1, 0, 0.9)):
         np.testing.assert_array_equal(filter_([0.0, 1.0]), [0.0, 0.0])
         np.testing.assert_array_equal(filter_.residual([0.0, 1.0]), [1.0, 1.0])
+
+
+def test_an_eigenvalue_and_a_weight_decay_whose_sum_overflows_are_no_trouble():
+    np.testing.assert_array_equal(GradientFlow(0.0, 1e308).shrinkage([1e308]), [0.0])
+    np.testing.assert_array_equal(GradientFlow(0.0, 1e308).residual([1e308]), [1.0])
+    np.testing.assert_allclose(GradientFlow(1.0, 1e308).shrinkage([1e308]), [0.5])
+
+
+def test_single_precision_refuses_times_beyond_its_range_by_name():
+    with pytest.raises(ValueError, match="times must be finite, got inf at index 1"):
+        flow_trajectories(np.eye(2, dtype=np.float32), [1.0, 2.0], times=[1.0, 1e300], teacher_time=1.0)
 
 
 def test_the_largest_stable_learning_rate_is_named_and_is_the_largest():

@@ -191,7 +191,7 @@ def descend(
         coefficient = _per_eigenvalue(total, learned, rate * steps, learning_rate * steps)
     else:
         start, per_rate = _momentum_powers(rate, rate_error, momentum, nesterov, n_iterations)
-        learned = xp.where(xp.abs(start) < 0.5, 1.0 - start, rate * per_rate)
+        learned = rate * per_rate
         coefficient = learning_rate * per_rate
     return _progress(eigenvalues, weight_decay, start, learned, coefficient)
 
