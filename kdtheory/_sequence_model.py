@@ -116,7 +116,8 @@ class SequenceModel:
             low = min(low, log_noise - float(np.max(log_energy)))
             high = max(high, log_noise + 2.0 * math.log(d[0]) - float(np.max(log_energy + 2.0 * np.log(d[shown]))))
             high += math.log(len(d))
-        return np.linspace(low - _MARGIN, high + _MARGIN, math.ceil((high - low + 2.0 * _MARGIN) / _STEP) + 1)
+        low, high = max(low - _MARGIN, -_LIMIT), min(high + _MARGIN, _LIMIT)
+        return np.linspace(low, high, max(math.ceil((high - low) / _STEP), 2) + 1)
 
     def squares_on(self, log_ridges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Squared shrinkage and squared residual of every mode, one row for each ridge."""
@@ -172,6 +173,9 @@ class SequenceModel:
 
 _MARGIN = math.log(1e4)
 """How far beyond its bounds the best ridge is looked for."""
+
+_LIMIT = 690.0
+"""Logarithm of the largest and of one over the smallest penalty that is looked at."""
 
 _STEP = 0.25
 """Step of that search in the logarithm of the ridge; no single mode's risk turns faster."""

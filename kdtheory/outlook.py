@@ -139,6 +139,7 @@ class DistillationOutlook:
         return "\n".join(lines)
 
 
+@np.errstate(all="ignore")  # what overflows is refused in the end
 def distillation_outlook(
     K: Any, signal: Any, *, ridge: SupportsFloat, noise_variance: SupportsFloat, n_steps: SupportsIndex = 3
 ) -> DistillationOutlook:
@@ -191,6 +192,7 @@ def distillation_outlook(
     return _outlook(model, model, sigma2, penalty, count, StandardErrors(0.0, 0.0, 0.0, 0.0, 0.0, 0.0))
 
 
+@np.errstate(all="ignore")
 def can_distillation_help(
     K: Any,
     y: Any,
@@ -283,7 +285,7 @@ def can_distillation_help(
                 one_step_gain=new.one_step(penalty)[1],
                 best_ridge_risk=new.ridge_risk(best),
                 curvature=new.ridge_curvature(best),
-                largest_gain=_largest_gain(_denoised(seen, groups), (grid, missing, kept_noise)),
+                largest_gain=_largest_gain(_denoised(seen, groups), best),
             )
         )
     errors = StandardErrors(*(float(error) for error in np.std(replicates, axis=0, ddof=1)))
@@ -301,9 +303,8 @@ def _outlook(
     """Take what is linear in the energies from one model, and gains over its best ridge from one that could be."""
     best_ridge, interior = model.best_ridge()
     label_weight, gain = model.one_step(ridge)
-    reference, _ = plausible.best_ridge()
-    best_risk, reference_risk = model.ridge_risk(best_ridge), plausible.ridge_risk(reference)
-    largest_gain = _unless_rounding(reference_risk - plausible.floor, reference_risk)
+    best_risk = model.ridge_risk(best_ridge)
+    largest_gain = _largest_gain(plausible, best_ridge)
     outlook = DistillationOutlook(
         noise_variance=noise_variance,
         ridge=ridge,
@@ -314,8 +315,8 @@ def _outlook(
         best_ridge=best_ridge,
         best_ridge_is_interior=interior,
         best_ridge_risk=best_risk,
-        curvature=_unless_rounding(model.ridge_curvature(best_ridge), reference_risk),
-        best_fits=tuple(_best_fits(plausible, reference, count) for count in range(2, n_steps + 1)),
+        curvature=_unless_rounding(model.ridge_curvature(best_ridge), plausible.ridge_risk(best_ridge)),
+        best_fits=tuple(_best_fits(plausible, best_ridge, count) for count in range(2, n_steps + 1)),
         largest_gain=largest_gain,
         floor=max(best_risk - largest_gain, 0.0),
         n_steps_to_floor=model.n_levels + 1,
@@ -327,11 +328,10 @@ def _outlook(
     return outlook
 
 
-def _largest_gain(model: SequenceModel, path: tuple[np.ndarray, np.ndarray, np.ndarray]) -> float:
-    """How far the floor is below the best ridge, with the squares of the ridge path on a grid at hand."""
-    grid, missing, kept_noise = path
-    best, _ = model.best_ridge_near(grid, missing @ model.energy + kept_noise)
-    return max(model.ridge_risk(best) - model.floor, 0.0)
+def _largest_gain(model: SequenceModel, best_ridge: float) -> float:
+    """How far the floor is below the best ridge."""
+    risk = model.ridge_risk(best_ridge)
+    return _unless_rounding(risk - model.floor, risk)
 
 
 def _best_fits(model: SequenceModel, best_ridge: float, n_steps: int) -> BestFits:

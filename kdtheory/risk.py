@@ -195,12 +195,15 @@ def out_of_sample_risk(
     coefficient = _modes(models, spectrum).coefficient
     xp = array_namespace(d)
     leverages = spectrum.coordinates(cross.T).T  # row i maps dual components to the prediction at point i
+    # As in predictions: a zero eigenvalue may have a huge coefficient, which must not meet rounding.
+    rounding = spectrum.n_points * xp.finfo(d.dtype).eps * xp.sum(xp.abs(leverages), axis=1, keepdims=True)
+    leverages = xp.where((d == 0.0) & (xp.abs(leverages) <= rounding), xp.zeros_like(leverages), leverages)
     m, n_outputs = cross.shape[0], components.n_outputs
     truth, theta = xp.reshape(truth, (m, n_outputs)), xp.reshape(components.coordinates, (-1, n_outputs))
     with np.errstate(over="ignore", invalid="ignore"):
         error = xp.matmul(leverages, coefficient[..., None] * theta) - truth
         squared_bias = xp.sum(error**2, axis=(-2, -1)) / (m * n_outputs)
-        variance = sigma2 * xp.sum(xp.sum(leverages**2, axis=0) * coefficient**2, axis=-1) / m
+        variance = sigma2 * xp.sum((xp.sqrt(xp.sum(leverages**2, axis=0)) * coefficient) ** 2, axis=-1) / m
     return Risk(
         require_representable(squared_bias, "the squared bias"), require_representable(variance, "the variance")
     )

@@ -122,8 +122,13 @@ class SpectralFit:
             When a prediction is beyond the floating-point range.
         """
         cross = require_cross_gram("K_test", K_test, self.spectrum.n_points, like=self.spectrum.eigenvalues)
+        outputs, coefficient = self.targets.ndim == 2, self.modes.coefficient
+        effective = self.spectrum.lift_dual_coef(self._off_null * coefficient, self._coordinates)
         with np.errstate(over="ignore", invalid="ignore"):
-            predictions = self.dual_coef @ cross.T if self.targets.ndim == 1 else cross @ self.dual_coef
+            predictions = cross @ effective if outputs else effective @ cross.T
+            if self.spectrum.rank < coefficient.shape[-1]:
+                beyond = self._beyond_the_range(cross)
+                predictions = predictions + coefficient[..., -1][(..., *[None] * beyond.ndim)] * beyond
         return require_representable(predictions, "the prediction")
 
     def __repr__(self) -> str:
@@ -131,6 +136,24 @@ class SpectralFit:
         outputs = "" if self.targets.ndim == 1 else f", n_outputs={self.targets.shape[1]}"
         dof = f"effective_dof={float(self.effective_dof):.4g}" if models == () else f"models={models}"
         return f"{type(self).__name__}(n_points={self.spectrum.n_points}{outputs}, {dof})"
+
+    @cached_property
+    def _off_null(self) -> Array:
+        """One on positive eigenvalues, zero on zero ones."""
+        d = self.spectrum.eigenvalues
+        return array_namespace(d).astype(d > 0.0, d.dtype)
+
+    def _beyond_the_range(self, cross: Array) -> Array:
+        """Predictions of the null space per unit of its coefficient, and zero where they are nothing but rounding.
+
+        The rows of a joint kernel hardly reach the null space, and not at all where K is singular without rounding; but
+        long training makes the coefficients on zero eigenvalues huge.
+        """
+        xp = array_namespace(cross)
+        null = self.spectrum.lift_dual_coef(1.0 - self._off_null, self._coordinates)
+        rounding = self.spectrum.n_points * xp.finfo(cross.dtype).eps * (xp.abs(cross) @ xp.abs(null))
+        beyond = cross @ null
+        return xp.where(xp.abs(beyond) <= rounding, xp.zeros_like(beyond), beyond)
 
     @cached_property
     def _coordinates(self) -> Array:

@@ -300,8 +300,10 @@ class WeightedSpectrum(Spectrum):
 
     def lift_fitted(self, coefficient: Array, shrinkage: Array, coordinates: Array, /) -> Array:
         """Return the fitted values, zero weights included, as predictions at the training points."""
-        del shrinkage
-        dual = self.lift_dual_coef(coefficient, coordinates)
+        xp = array_namespace(shrinkage)
+        # On zero eigenvalues the function is zero, whatever its coefficient.
+        effective = xp.where(shrinkage == 0.0, xp.zeros_like(coefficient), coefficient)
+        dual = self.lift_dual_coef(effective, coordinates)
         with np.errstate(over="ignore", invalid="ignore"):
             fitted = dual @ self.gram if coordinates.ndim == 1 else self.gram @ dual
         return require_representable(fitted, "the fitted value")

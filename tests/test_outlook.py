@@ -342,6 +342,16 @@ def test_many_outputs_share_one_filter_and_repeated_ones_change_nothing_but_the_
         np.testing.assert_allclose(getattr(twice, field), getattr(single, field), rtol=1e-8)
 
 
+@pytest.mark.parametrize("scale", [1e-250, 1e-100, 1e100, 1e250])
+def test_the_scale_of_the_kernel_only_scales_the_ridge(scale):
+    K, signal, _, noise_variance = smooth_problem(20)
+    outlook = distillation_outlook(K, signal, ridge=0.3, noise_variance=noise_variance)
+    scaled = distillation_outlook(scale * K, signal, ridge=0.3 * scale, noise_variance=noise_variance)
+    for field in ("risk", "slope", "label_weight", "one_step_gain", "floor"):
+        np.testing.assert_allclose(getattr(scaled, field), getattr(outlook, field), rtol=1e-6)
+    np.testing.assert_allclose(scaled.best_ridge / scale, outlook.best_ridge, rtol=1e-6)
+
+
 @pytest.mark.parametrize("noise_variance", [0.0, 1e-3, 1e6])
 def test_extreme_noise_leaves_little_to_gain_and_no_nan(noise_variance):
     K, signal, _, _ = smooth_problem(30)

@@ -25,10 +25,12 @@ from kdtheory import (
     GradientFlow,
     Ridge,
     SelfDistillation,
+    Spectrum,
     descent_trajectories,
     exaggeration_ratios,
     flow_trajectories,
     matched_student_time,
+    out_of_sample_risk,
 )
 from tests.oracles import descend_literally, integrate_flow
 from tests.strategies import log_uniform, problems, real_weights, spectra
@@ -320,6 +322,24 @@ def test_rounds_of_long_training_with_weight_decay_are_those_of_ridge_regression
     expected = SelfDistillation(decay, n_rounds + 1, label_weight)
     np.testing.assert_allclose(run.student.shrinkage[0], expected.shrinkage(d), rtol=1e-10)
     np.testing.assert_allclose(run.teacher.shrinkage[0], Ridge(decay).shrinkage(d), rtol=1e-12)
+
+
+@pytest.mark.parametrize("time", [1e8, 1e16, 1e300])
+@pytest.mark.parametrize("weights", [None, [1.0, 2.0, 0.0, 1.0, 0.5, 1.0, 3.0, 1.0]])
+def test_on_a_singular_gram_matrix_long_training_ends_in_least_squares(time, weights):
+    """The dual coefficients of the null space grow with time; no prediction may feel it."""
+    rng = np.random.default_rng(0)
+    X, X_test, y = rng.standard_normal((8, 3)), rng.standard_normal((4, 3)), rng.standard_normal((8, 2))
+    spectrum = Spectrum.from_gram(X @ X.T, sample_weight=weights)
+    root = np.sqrt(np.ones(8) if weights is None else np.array(weights))[:, None]
+    solution = np.linalg.lstsq(root * X, root * y, rcond=None)[0]
+    teacher = flow_trajectories(spectrum, y, times=[time], teacher_time=1.0).teacher
+    np.testing.assert_allclose(teacher.predict(X_test @ X.T)[0], X_test @ solution, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(teacher.fitted[0], X @ solution, rtol=1e-9, atol=1e-9)
+    risk = out_of_sample_risk(
+        spectrum, X @ solution, teacher, noise_variance=0.0, K_test=X_test @ X.T, signal_test=X_test @ solution
+    )
+    np.testing.assert_allclose(risk.total, 0.0, atol=1e-18)
 
 
 @given(spectra(), times, times)
