@@ -399,3 +399,44 @@ def test_gradient_descent_is_ahead_of_the_flow_by_at_most_0_271_over_its_steps(n
 def test_times_that_do_not_match_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+FLOW = {"times": [1.0], "teacher_time": 1.0}
+DESCENT = {"iterations": [1], "learning_rate": 0.1, "teacher_iterations": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"times": [1.0, -0.5]}, ValueError, "times must be >= 0, got -0.5"),
+        ({"times": [np.nan]}, ValueError, "times must be finite, got nan at index 0"),
+        ({"times": []}, ValueError, "times must not be empty"),
+        ({"times": 1.0}, ValueError, "times must be 1-dimensional"),
+        ({"teacher_time": -1.0}, ValueError, "teacher_time must be >= 0, got -1.0"),
+        ({"label_weight": np.inf}, ValueError, "label_weight must be finite, got inf"),
+        ({"warm_start": 1}, TypeError, "warm_start must be True or False, got 1"),
+        ({"n_rounds": 0}, ValueError, "n_rounds must be >= 1, got 0"),
+        ({"weight_decay": -0.1}, ValueError, "weight_decay must be >= 0, got -0.1"),
+        ({"y": [1.0]}, ValueError, "y must have 2 rows"),
+    ],
+)
+def test_bad_input_to_the_flow_is_named(change, error, message):
+    with pytest.raises(error, match=message):
+        flow_trajectories(**{"K": np.eye(2), "y": [1.0, 2.0], **FLOW, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"iterations": [1.5]}, TypeError, "iterations must hold integers, got 1.5"),
+        ({"iterations": [3, -1]}, ValueError, r"iterations must be >= 0 and < 2\*\*53, got -1"),
+        ({"teacher_iterations": -1}, ValueError, "teacher_iterations must be >= 0, got -1"),
+        ({"learning_rate": 0.0}, ValueError, "learning_rate must be > 0, got 0.0"),
+        ({"learning_rate": 2.0}, ValueError, "learning_rate must be < 2.0, .* to be stable, got 2.0"),
+        ({"momentum": 1.0}, ValueError, "momentum must be > -1 and < 1, got 1.0"),
+        ({"nesterov": "yes"}, TypeError, "nesterov must be True or False, got 'yes'"),
+    ],
+)
+def test_bad_input_to_the_descent_is_named(change, error, message):
+    with pytest.raises(error, match=message):
+        descent_trajectories(**{"K": np.eye(2), "y": [1.0, 2.0], **DESCENT, **change})
