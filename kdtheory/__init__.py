@@ -39,6 +39,13 @@ from kdtheory.risk import (
     out_of_sample_risk,
     sure,
 )
+from kdtheory.selection import (
+    effective_dof,
+    gcv_score,
+    leave_group_out_predictions,
+    loo_label_weights,
+    loo_predictions,
+)
 from kdtheory.selfdistill import SelfDistillationGrid, SelfDistillationPath, selfdistill_closed_form, selfdistill_grid
 from kdtheory.spectral_fit import SpectralFit, fit_filter
 from kdtheory.spectrum import Spectrum
@@ -81,14 +88,19 @@ __all__ = [
     "distil_to_inputs",
     "distil_to_kernel",
     "distillation_outlook",
+    "effective_dof",
     "estimate_noise_variance",
     "exaggeration_ratios",
     "fit_filter",
     "flow_trajectories",
+    "gcv_score",
     "greedy_label_weights",
     "in_sample_risk",
     "joint_label_weights",
     "label_weights_from_combination",
+    "leave_group_out_predictions",
+    "loo_label_weights",
+    "loo_predictions",
     "matched_student_time",
     "oracle_label_weights",
     "out_of_sample_risk",

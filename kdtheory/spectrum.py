@@ -9,6 +9,7 @@ import numpy as np
 from array_api_compat import array_namespace, is_numpy_array
 
 from kdtheory._factored import decompose
+from kdtheory._interop import from_numpy
 from kdtheory._typing import Array
 from kdtheory._validation import (
     first_index,
@@ -135,17 +136,10 @@ class Spectrum:
         >>> Spectrum.from_gram(np.ones((3, 3))).eigenvalues
         array([3., 0., 0.])
         """
-        gram = require_array("K", K)
-        require_ndim("K", gram, 2)
-        if gram.shape[0] != gram.shape[1]:
-            raise ValueError(f"K must be square, got shape {tuple(gram.shape)}")
-        symmetric = _symmetrised(gram)
+        gram = symmetric_gram(K)
         if sample_weight is None:
-            return Spectrum._trusted(**_decompose(symmetric))
-        root = array_namespace(gram).sqrt(require_weights("sample_weight", sample_weight, gram.shape[0], like=gram))
-        with np.errstate(over="ignore"):
-            whitened = require_representable(root[:, None] * symmetric * root, "the weighted entry of K")
-        return WeightedSpectrum._trusted(**_decompose(whitened), root_weight=root, gram=symmetric)
+            return decompose_gram(gram)
+        return decompose_gram(gram, require_weights("sample_weight", sample_weight, gram.shape[0], like=gram))
 
     @property
     def n_points(self) -> int:
@@ -193,8 +187,16 @@ class Spectrum:
         >>> Spectrum.from_gram([[2.0, 0.0], [0.0, 1.0]]).reweighted([1.0, 5.0])
         WeightedSpectrum(n_points=2, rank=2, d_max=5, d_min=2)
         """
+        return Spectrum.from_gram(self.gram_matrix(), sample_weight)
+
+    def gram_matrix(self) -> Array:
+        """Return the Gram matrix, multiplied out again; of whole sample weights, it is the one before weighting."""
         gram = (self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T
-        return Spectrum.from_gram(0.5 * gram + 0.5 * gram.T, sample_weight)
+        return 0.5 * gram + 0.5 * gram.T
+
+    def weights(self) -> Array:
+        """Return the sample weights, shape (n,)."""
+        return from_numpy(np.ones(self.n_points), like=self.eigenvalues)
 
     def whiten(self, y: Array, /) -> Array:
         """Return targets y of shape (n,) or (n, k) in units in which all points weigh the same."""
@@ -292,6 +294,14 @@ class WeightedSpectrum(Spectrum):
         weights = require_weights("sample_weight", sample_weight, self.n_points, like=self.eigenvalues)
         return Spectrum.from_gram(self.gram, self.root_weight**2 * weights)
 
+    def gram_matrix(self) -> Array:
+        """Return a copy of the Gram matrix before weighting."""
+        return array_namespace(self.gram).asarray(self.gram, copy=True)
+
+    def weights(self) -> Array:
+        """Return the sample weights, shape (n,)."""
+        return self.root_weight**2
+
     def whiten(self, y: Array, /) -> Array:
         """Return `S y`."""
         targets = super().whiten(y)
@@ -313,6 +323,25 @@ class WeightedSpectrum(Spectrum):
         root = self.root_weight if coordinates.ndim == 1 else self.root_weight[:, None]
         with np.errstate(over="ignore"):
             return require_representable(self.lift(coefficient, coordinates) * root, "the dual coefficient")
+
+
+def symmetric_gram(K: Any) -> Array:
+    """Check a Gram matrix, and return it as a new array, the mean of it and its transpose."""
+    gram = require_array("K", K)
+    require_ndim("K", gram, 2)
+    if gram.shape[0] != gram.shape[1]:
+        raise ValueError(f"K must be square, got shape {tuple(gram.shape)}")
+    return _symmetrised(gram)
+
+
+def decompose_gram(gram: Array, sample_weight: Array | None = None) -> Spectrum:
+    """Decompose a matrix from `symmetric_gram`, which may be overwritten, with checked sample weights if any."""
+    if sample_weight is None:
+        return Spectrum._trusted(**_decompose(gram))
+    root = array_namespace(gram).sqrt(sample_weight)
+    with np.errstate(over="ignore"):
+        whitened = require_representable(root[:, None] * gram * root, "the weighted entry of K")
+    return WeightedSpectrum._trusted(**_decompose(whitened), root_weight=root, gram=gram)
 
 
 def _decompose(gram: Array) -> dict[str, Any]:

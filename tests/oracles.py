@@ -29,6 +29,29 @@ def refit(K, y, ridge, label_weights, K_test=None):
     return Refits(*(np.array(part) for part in zip(*steps, strict=True)))
 
 
+def refit_without(left_out, K, y, ridge, label_weights, sample_weight=None, intercept=False):
+    """Predictions at the points `left_out` of every step of a chain that is fitted on the other points alone."""
+    rest = np.setdiff1d(np.arange(len(K)), left_out)
+    weight = np.ones(len(rest)) if sample_weight is None else sample_weight[rest]
+    inner = K[np.ix_(rest, rest)]
+    # Stationary in the dual coefficients c and the intercept b: W (K c + b − target) + ridge·c = 0, and Σ c = 0.
+    system = np.zeros((len(rest) + 1, len(rest) + 1))
+    system[:-1, :-1] = weight[:, None] * inner + ridge * np.eye(len(rest))
+    system[:-1, -1] = weight * intercept
+    system[-1, :-1] = float(intercept)
+    system[-1, -1] = float(not intercept)
+    target, fitted, steps = y[rest], None, []
+    for label_weight in [None, *label_weights]:
+        if label_weight is not None:
+            target = label_weight * y[rest] + (1 - label_weight) * fitted
+        right = (weight * target.T).T
+        solution = np.linalg.solve(system, np.concatenate([right, np.zeros_like(right[:1])]))
+        dual, constant = solution[:-1], solution[-1]
+        fitted = inner @ dual + constant
+        steps.append(K[np.ix_(left_out, rest)] @ dual + constant)
+    return np.array(steps)
+
+
 def exact_modes(eigenvalue, ridge, n_steps, label_weight, digits):
     """`q(d)`, `d·q(d)` and `1 − d·q(d)` of a constant label weight, then the size of the terms in the last two.
 
