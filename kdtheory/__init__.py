@@ -39,6 +39,7 @@ from kdtheory.risk import (
     out_of_sample_risk,
     sure,
 )
+from kdtheory.search import SelfDistillationSearch, search_selfdistillation
 from kdtheory.selection import (
     effective_dof,
     gcv_score,
@@ -74,6 +75,7 @@ __all__ = [
     "SelfDistillationGrid",
     "SelfDistillationLimit",
     "SelfDistillationPath",
+    "SelfDistillationSearch",
     "SpectralFit",
     "Spectrum",
     "StandardErrors",
@@ -104,6 +106,7 @@ __all__ = [
     "matched_student_time",
     "oracle_label_weights",
     "out_of_sample_risk",
+    "search_selfdistillation",
     "selfdistill_closed_form",
     "selfdistill_constrained",
     "selfdistill_grid",

@@ -15,7 +15,8 @@ from array_api_compat import array_namespace
 from kdtheory._held_out import changes_left_out, changes_of_groups, mean_changes
 from kdtheory._intercept import CenteredProblem
 from kdtheory._interop import from_numpy, to_numpy
-from kdtheory._tail_sums import optimal_label_weights, warn_if_unreachable
+from kdtheory._label_weight_rules import least_squares_weights
+from kdtheory._tail_sums import warn_if_unreachable
 from kdtheory._typing import Array
 from kdtheory._validation import (
     require_array,
@@ -205,7 +206,7 @@ def loo_label_weights(
     eps = float(array_namespace(problem.targets).finfo(problem.targets.dtype).eps)
     weighed = changes.reshape(count, len(root), -1) * root[:, None]
     columns = [weighed[:, :, [output]] for output in range(weighed.shape[2])] if separate else [weighed]
-    chosen = [least_squares_weights(column.reshape(count, -1).T, within, eps) for column in columns]
+    chosen = [least_squares_weights(column.reshape(count, -1).T, unit_interval=within, eps=eps) for column in columns]
     warn_if_unreachable(any(moved for _, moved in chosen), stacklevel=2)
     weights = np.stack([each for each, _ in chosen], axis=1)
     return from_numpy(weights if separate else weights[:, 0], like=problem.targets)
@@ -319,22 +320,6 @@ def group_numbers(groups: Any, n_points: int) -> np.ndarray:
     if len(found) < 2:
         raise ValueError(f"groups must hold at least two different labels, got {found.tolist()}")
     return numbers
-
-
-def least_squares_weights(changes: np.ndarray, unit_interval: bool, eps: float) -> tuple[np.ndarray, bool]:
-    """Label weights of least squared error, given the changes from fit to fit as columns; see `optimal_label_weights`.
-
-    The orthogonal factor of the columns changes no length, so that only the small triangular one is searched.
-    """
-    if changes.shape[1] == 1:
-        return np.zeros(0), False
-    triangle = np.linalg.qr(changes[:, [*range(1, changes.shape[1]), 0]]).R
-    steps, error = -triangle[:, :-1], -triangle[:, -1]
-
-    def reached(weights: np.ndarray) -> float:
-        return float(np.linalg.norm(error + steps @ tail_sums(weights)[1:]))
-
-    return optimal_label_weights(steps, error, reached, eps=eps, unit_interval=unit_interval)
 
 
 def _tails_of_steps(label_weight: Any, n_steps: int, targets: Array) -> Array:

@@ -1,0 +1,360 @@
+"""The search: exact held-out errors of every ridge and number of fits, label weights in closed form, and the choice.
+
+Every entry of the search is a model with the best label weights for its ridge and its number of fits. Those weights are
+least squares in the changes of the held-out predictions from fit to fit (`kdtheory._held_out`): an orthogonal basis of
+the changes gives the errors of all numbers of fits at once, and the weights themselves wait until they are wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, SupportsFloat, SupportsIndex
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from kdtheory._held_out import changes_left_out, changes_of_groups
+from kdtheory._intercept import CenteredProblem
+from kdtheory._interop import from_numpy, to_numpy
+from kdtheory._label_weight_rules import ConstantWeights, FreeWeights, LabelWeightRule, UnitIntervalWeights
+from kdtheory._typing import Array
+from kdtheory._validation import (
+    require_bool,
+    require_nonnegative,
+    require_positive,
+    require_positive_integer,
+    require_vector,
+)
+from kdtheory.combinations import tail_sums
+from kdtheory.filters import Modes
+from kdtheory.selection import group_numbers
+from kdtheory.selfdistill import selfdistill_closed_form
+from kdtheory.spectral_fit import SpectralFit
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SelfDistillationSearch:
+    """Held-out errors of many self-distillations and the one chosen; made by `search_selfdistillation`.
+
+    Errors are squared, meaned over the points, by their sample weights, and over the outputs.
+
+    Attributes
+    ----------
+    ridges : array of shape (n_ridges,)
+    errors : array of shape (n_ridges, n_steps)
+        Held-out error with the best label weights for each ridge and number of fits; the first column is plain kernel
+        ridge regression.
+    scores : array of shape (n_ridges, n_steps)
+        The same when the label weights, too, are chosen without what is left out; the choice is made by these. More
+        fits never have a larger error, but they may have a larger score.
+    best_ridge : float
+    best_n_steps : int
+        Number of fits; 1 unless a distilled model has a lower score than the best plain kernel ridge regression has, by
+        more than can be noise.
+    best_label_weights : array of shape (best_n_steps - 1,), or (best_n_steps - 1, k) with weights for each output
+    best_error, best_score : float
+        Of the chosen model, with the label weights as they are.
+    plain_ridge, plain_error : float
+        The best plain kernel ridge regression.
+    gain : float
+        `plain_error − best_error`.
+    gain_standard_error : float
+        Standard error of the gain, from the paired differences of all points or groups.
+    held_out_predictions : array of shape (n,) or (n, k)
+        Predictions of the chosen model at points it has not seen.
+    """
+
+    ridges: np.ndarray
+    errors: np.ndarray
+    scores: np.ndarray
+    best_ridge: float
+    best_label_weights: np.ndarray
+    best_error: float
+    best_score: float
+    plain_ridge: float
+    plain_error: float
+    gain: float
+    gain_standard_error: float
+    held_out_predictions: Array
+    problem: CenteredProblem
+    _candidates: _Candidates
+
+    @property
+    def n_steps(self) -> int:
+        """Largest number of fits."""
+        return int(self.errors.shape[1])
+
+    @property
+    def best_n_steps(self) -> int:
+        """Number of fits of the chosen model."""
+        return len(self.best_label_weights) + 1
+
+    def label_weights_of(self, ridge_index: int, n_steps: int) -> np.ndarray:
+        """Return the best label weights for one entry: shape (n_steps - 1,), or (n_steps - 1, k)."""
+        return self._candidates.weights(range(len(self.ridges))[ridge_index], n_steps)
+
+    def fit(self) -> tuple[Array, Array]:
+        """Fit the chosen model on all points.
+
+        Returns
+        -------
+        dual_coef : array of shape (n,) or (n, k)
+        intercept : array of shape () or (k,)
+            The model is `f(x) = Σ_i k(x, x_i) dual_coef_i + intercept`.
+        """
+        return fit_distilled(self.problem, self.best_ridge, self.best_label_weights)
+
+    def __repr__(self) -> str:
+        weights = np.array2string(self.best_label_weights, precision=4, threshold=8, separator=", ")
+        return (
+            f"SelfDistillationSearch(n_points={self.problem.spectrum.n_points}, n_ridges={len(self.ridges)},"
+            f" n_steps={self.n_steps}: best ridge={self.best_ridge:.4g}, n_steps={self.best_n_steps},"
+            f" label_weights={weights}, error={self.best_error:.4g}; plain ridge={self.plain_ridge:.4g},"
+            f" error={self.plain_error:.4g}; gain={self.gain:.3g} ± {self.gain_standard_error:.2g})"
+        )
+
+
+def search_selfdistillation(
+    K: Any,
+    y: Any,
+    *,
+    ridges: Any,
+    n_steps: SupportsIndex,
+    label_weights: Any = None,
+    unit_interval: bool = False,
+    per_output: bool = False,
+    groups: Any = None,
+    fit_intercept: bool = False,
+    within_standard_errors: SupportsFloat = 1.0,
+) -> SelfDistillationSearch:
+    """Search ridges, numbers of fits and label weights by exact leave-one-out, and choose.
+
+    Parameters
+    ----------
+    K : array of shape (n, n), or Spectrum
+        Gram matrix, or its decomposition; `Spectrum.from_gram(K, sample_weight)` for sample weights.
+    y : array of shape (n,) or (n, k)
+        Ground-truth targets.
+    ridges : array of shape (n_ridges,)
+        Penalties, all > 0.
+    n_steps : int
+        Largest number of fits, >= 1.
+    label_weights : array of shape (n_label_weights,), optional
+        Constant label weights to choose from; one alone is a fixed label weight. Default: the best of all, a weight
+        for each step, in closed form.
+    unit_interval : bool, default False
+        Keep the best label weights in [0, 1].
+    per_output : bool, default False
+        Choose label weights for every output on its own; ridge and number of fits are shared.
+    groups : sequence of n labels, optional
+        Points with the same label are left out together: folds, or what belongs together. Default: leave one out.
+    fit_intercept : bool, default False
+        Add an intercept without a penalty to every fit.
+    within_standard_errors : float, default 1
+        Choose the fewest fits whose score is within so many standard errors of the best; 0 takes the best.
+
+    Returns
+    -------
+    SelfDistillationSearch
+
+    Raises
+    ------
+    ValueError, TypeError, OverflowError
+        As `loo_predictions` and `leave_group_out_predictions`; for an empty grid; and for bounds or separate outputs
+        together with given label weights.
+
+    Notes
+    -----
+    Label weights that are best for a held-out error make that error a little too good, the more so the more of them
+    there are. So the choice is made by the error that remains when the label weights are chosen without the point, too:
+    they are least squares in n·k equations, and a least-squares solution has its own exact leave-one-out error. With
+    several outputs of a point, its leverages are added up, which errs on the side of fewer fits.
+
+    Of the numbers of fits, each with its best ridge, the smallest is chosen whose score cannot be told from the best
+    one's: the one-standard-error rule of Breiman et al. (1984), with the standard error of the paired difference.
+
+    Cost: one eigendecomposition, `O(n²·n_ridges·n_steps)` for each output, and `O(n·n_ridges·n_steps²)`; with groups,
+    `|S|²·n + |S|³` for every group S and ridge.
+
+    Source: derived for this package. Twin: `sklearn.model_selection.GridSearchCV` over `KernelRidge`, for the ridges
+    alone and without refitting.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.linspace(0, 1, 60)
+    >>> y = np.sin(15 * x) + 0.3 * np.random.default_rng(7).standard_normal(60)
+    >>> K = np.exp(-100 * np.subtract.outer(x, x) ** 2)
+    >>> search = search_selfdistillation(K, y, ridges=np.geomspace(1e-3, 1e2, 11), n_steps=4)
+    >>> search.best_n_steps, search.best_label_weights.round(2)
+    (3, array([ 2.36, -8.97]))
+    >>> round(search.plain_error, 4), round(search.best_error, 4), round(search.gain_standard_error, 4)
+    (0.0856, 0.0707, 0.0087)
+    >>> dual_coef, intercept = search.fit()
+    >>> (K[:1] @ dual_coef + intercept).round(3)
+    array([0.328])
+    """
+    penalties = [require_positive("ridges", ridge) for ridge in to_numpy(require_vector("ridges", ridges)).tolist()]
+    count = require_positive_integer("n_steps", n_steps)
+    rule = _rule(label_weights, require_bool("unit_interval", unit_interval))
+    separate = require_bool("per_output", per_output)
+    allowance = require_nonnegative("within_standard_errors", within_standard_errors)
+    problem = CenteredProblem.of(K, y, fit_intercept)
+    if separate and (problem.targets.ndim == 1 or label_weights is not None):
+        raise ValueError("per_output must be False for y of one dimension and for given label_weights, got True")
+    n_points = problem.spectrum.n_points
+    if groups is None:
+        numbers = None
+        changes = changes_left_out(problem, penalties, count)
+    else:
+        numbers = group_numbers(groups, n_points)
+        changes = changes_of_groups(problem, numbers, penalties, count)
+    weights = to_numpy(problem.spectrum.weights())
+    candidates = _Candidates(
+        changes=to_numpy(changes).reshape(count, len(penalties), n_points, -1),
+        shares=weights / np.sum(weights),
+        groups=numbers,
+        rule=rule,
+        separate=separate,
+        eps=float(array_namespace(changes).finfo(changes.dtype).eps),
+    )
+    return _choose(problem, np.array(penalties), candidates, allowance)
+
+
+def fit_distilled(problem: CenteredProblem, ridge: float, label_weights: np.ndarray) -> tuple[Array, Array]:
+    """Dual coefficients and intercept of the last step, with label weights (n_steps - 1,) or one column an output."""
+    if label_weights.ndim == 1:
+        return problem.original(_last_dual_coef(problem, problem.targets, ridge, label_weights))
+    xp = array_namespace(problem.targets)
+    columns = [
+        _last_dual_coef(problem, problem.targets[:, output], ridge, label_weights[:, output])
+        for output in range(label_weights.shape[1])
+    ]
+    return problem.original(xp.stack(columns, axis=1))
+
+
+def _last_dual_coef(problem: CenteredProblem, targets: Array, ridge: float, label_weights: np.ndarray) -> Array:
+    path = selfdistill_closed_form(
+        problem.spectrum, targets, ridge=ridge, n_steps=len(label_weights) + 1, label_weight=label_weights
+    )
+    return SpectralFit(problem.spectrum, targets, Modes(*(part[-1, ...] for part in path.modes))).dual_coef
+
+
+def _rule(label_weights: Any, unit_interval: bool) -> LabelWeightRule:
+    if label_weights is None:
+        return UnitIntervalWeights() if unit_interval else FreeWeights()
+    if unit_interval:
+        raise ValueError("unit_interval must be False for given label_weights, got True")
+    return ConstantWeights(to_numpy(require_vector("label_weights", label_weights)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Candidates:
+    """Every ridge and number of fits, with the best label weights by a rule."""
+
+    changes: np.ndarray
+    """Of shape (n_steps, n_ridges, n, k)."""
+    shares: np.ndarray
+    groups: np.ndarray | None
+    rule: LabelWeightRule
+    separate: bool
+    eps: float
+
+    @cached_property
+    def losses(self) -> tuple[np.ndarray, np.ndarray]:
+        """See `LabelWeightRule.losses`: each of shape (n_ridges, n, n_steps)."""
+        n_ridges = self.changes.shape[1]
+        found = [[self.rule.losses(block, self.groups) for block in self.blocks(ridge)] for ridge in range(n_ridges)]
+        seen, unseen = np.moveaxis(np.sum(np.array(found), axis=1), 1, 0)
+        return seen, unseen
+
+    def blocks(self, ridge: int) -> list[np.ndarray]:
+        """Return changes that share label weights, (n, k, n_steps), in units whose squares add up to errors."""
+        unit = np.sqrt(self.shares / self.changes.shape[3])
+        scaled = np.moveaxis(self.changes[:, ridge, :, :], 0, -1) * unit[:, None, None]
+        return [scaled[:, [output], :] for output in range(scaled.shape[1])] if self.separate else [scaled]
+
+    def weights(self, ridge: int, n_steps: int) -> np.ndarray:
+        """Label weights of shape (n_steps - 1,) or (n_steps - 1, k)."""
+        chosen = [self.rule.weights(block, n_steps, self.eps) for block in self.blocks(ridge)]
+        return np.stack(chosen, axis=1) if self.separate else chosen[0]
+
+    def losses_with(self, ridge: int, label_weights: np.ndarray) -> np.ndarray:
+        """Loss of every point with these label weights, shape (n,)."""
+        return self.shares * np.mean(self.residuals(ridge, label_weights) ** 2, axis=1)
+
+    def standard_error(self, differences: np.ndarray) -> float:
+        """Of a weighted mean, of which `differences` are the terms, over points or groups."""
+        deviations = differences - self.shares * np.sum(differences)
+        weighed = self.shares > 0.0
+        if self.groups is not None:
+            deviations = np.bincount(self.groups, weights=deviations)
+            weighed = np.bincount(self.groups, weights=weighed) > 0.0
+        count = int(np.count_nonzero(weighed))
+        return float(np.sqrt(np.sum(deviations**2) * count / (count - 1))) if count > 1 else 0.0
+
+    def residuals(self, ridge: int, label_weights: np.ndarray) -> np.ndarray:
+        """Targets minus held-out predictions with these label weights, shape (n, k)."""
+        changes = self.changes[: len(label_weights) + 1, ridge, :, :]
+        if label_weights.ndim == 1:
+            return -np.tensordot(tail_sums(label_weights), changes, axes=1)
+        columns = [tail_sums(column) @ changes[:, :, output] for output, column in enumerate(label_weights.T)]
+        return -np.stack(columns, axis=1)
+
+
+def _choose(
+    problem: CenteredProblem, ridges: np.ndarray, candidates: _Candidates, within: float
+) -> SelfDistillationSearch:
+    seen, unseen = candidates.losses
+    errors, scores = np.sum(seen, axis=1), np.sum(unseen, axis=1)
+    ridge_of = np.argmin(scores, axis=0)
+    n_steps, weights = 1, candidates.weights(int(ridge_of[0]), 1)
+    for count in _from_few_fits(scores, unseen, candidates, within):
+        proposed = candidates.weights(int(ridge_of[count - 1]), count)
+        reached = np.sum(candidates.losses_with(int(ridge_of[count - 1]), proposed))
+        # Finite label weights that cancel to many digits may not reach what the least squares promise.
+        if reached <= errors[ridge_of[count - 1], count - 1] * (1.0 + 1e-6):
+            n_steps, weights = count, proposed
+            break
+    plain, chosen = int(ridge_of[0]), int(ridge_of[n_steps - 1])
+    losses = candidates.losses_with(chosen, weights)
+    differences = candidates.losses_with(plain, candidates.weights(plain, 1)) - losses
+    targets = problem.targets + problem.mean_target
+    residuals = from_numpy(candidates.residuals(chosen, weights).reshape(targets.shape), like=targets)
+    return SelfDistillationSearch(
+        ridges=ridges,
+        errors=errors,
+        scores=scores,
+        best_ridge=float(ridges[chosen]),
+        best_label_weights=weights,
+        best_error=float(np.sum(losses)),
+        best_score=float(scores[chosen, n_steps - 1]),
+        plain_ridge=float(ridges[plain]),
+        plain_error=float(errors[plain, 0]),
+        gain=float(np.sum(differences)),
+        gain_standard_error=candidates.standard_error(differences),
+        held_out_predictions=targets - residuals,
+        problem=problem,
+        _candidates=candidates,
+    )
+
+
+def _from_few_fits(scores: np.ndarray, unseen: np.ndarray, candidates: _Candidates, within: float) -> Iterator[int]:
+    """Numbers of fits, each at its best ridge, whose score is as good as the best of all, the fewest first.
+
+    As good means within some standard errors of the paired difference. A score that does not beat that of plain kernel
+    ridge regression is never as good.
+    """
+    ridge_of = np.argmin(scores, axis=0)
+    best_of = scores[ridge_of, np.arange(len(ridge_of))]
+    best = int(np.argmin(best_of))
+    for count in range(1, len(ridge_of) + 1):
+        worse = unseen[ridge_of[count - 1], :, count - 1] - unseen[ridge_of[best], :, best]
+        if best_of[count - 1] > best_of[best] and np.sum(worse) > within * candidates.standard_error(worse):
+            continue
+        if count == 1:
+            return
+        if best_of[count - 1] < best_of[0]:
+            yield count

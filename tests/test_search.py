@@ -1,0 +1,252 @@
+"""The search: every entry is the exact held-out error of a model with its best label weights; the choice is honest."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdtheory import (
+    Spectrum,
+    combination_from_label_weights,
+    leave_group_out_predictions,
+    loo_label_weights,
+    loo_predictions,
+    search_selfdistillation,
+    selfdistill_closed_form,
+)
+
+RIDGES = [0.03, 0.3, 3.0]
+
+
+def problem(seed=0, n=24, outputs=(), noise=0.5):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, 2))
+    K = np.exp(-0.5 * np.sum((X[:, None] - X) ** 2, axis=2))
+    signal = np.sin(2 * X[:, 0]) + X[:, 1] + 2.0
+    y = signal + noise * rng.standard_normal(n)
+    return K, y if not outputs else np.stack([y, y[::-1]], axis=1)
+
+
+def mean_square(errors, weight=None):
+    per_point = np.mean(errors.reshape(len(errors), -1) ** 2, axis=1)
+    return np.average(per_point, weights=weight)
+
+
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("outputs", [(), (2,)])
+@pytest.mark.parametrize("unit_interval", [False, True])
+def test_every_error_is_that_of_leaving_one_out_with_the_best_label_weights(
+    intercept, weighted, outputs, unit_interval
+):
+    K, y = problem(outputs=outputs)
+    weight = np.arange(len(y)) % 3 if weighted else None
+    spectrum = Spectrum.from_gram(K, weight) if weighted else K
+    options = {"fit_intercept": intercept}
+    search = search_selfdistillation(spectrum, y, ridges=RIDGES, n_steps=4, unit_interval=unit_interval, **options)
+    assert search.errors.shape == (3, 4)
+    for i, ridge in enumerate(RIDGES):
+        for n_steps in range(1, 5):
+            label_weights = loo_label_weights(
+                spectrum, y, ridge=ridge, n_steps=n_steps, unit_interval=unit_interval, **options
+            )
+            held_out = loo_predictions(spectrum, y, ridge=ridge, n_steps=n_steps, label_weight=label_weights, **options)
+            np.testing.assert_allclose(search.errors[i, n_steps - 1], mean_square(y - held_out[-1], weight), rtol=1e-9)
+            found = search.label_weights_of(i, n_steps)
+            np.testing.assert_allclose(found, label_weights, rtol=1e-6, atol=1e-9)
+
+
+def test_separate_label_weights_for_every_output_are_those_of_the_outputs_alone():
+    K, y = problem(outputs=(2,))
+    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=3, per_output=True)
+    alone = [search_selfdistillation(K, y[:, k], ridges=RIDGES, n_steps=3) for k in range(2)]
+    np.testing.assert_allclose(search.errors, (alone[0].errors + alone[1].errors) / 2, rtol=1e-12)
+    np.testing.assert_allclose(search.scores, (alone[0].scores + alone[1].scores) / 2, rtol=1e-12)
+    assert search.label_weights_of(1, 3).shape == (2, 2)
+    np.testing.assert_allclose(search.label_weights_of(1, 3)[:, 1], alone[1].label_weights_of(1, 3), rtol=1e-9)
+
+
+def test_given_constants_are_tried_and_the_best_is_kept():
+    K, y = problem()
+    constants = [-0.5, 0.0, 0.4, 1.0, 1.3]
+    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=4, label_weights=constants)
+    for i, ridge in enumerate(RIDGES):
+        errors = np.array(
+            [
+                np.mean((y - loo_predictions(K, y, ridge=ridge, n_steps=4, label_weight=each)) ** 2, axis=1)
+                for each in constants
+            ]
+        )
+        np.testing.assert_allclose(search.errors[i], np.min(errors, axis=0), rtol=1e-10)
+        assert search.label_weights_of(i, 4).tolist() == [constants[int(np.argmin(errors[:, 3]))]] * 3
+    np.testing.assert_array_equal(search.scores, search.errors)
+
+
+@pytest.mark.parametrize("outputs", [(), (2,)])
+@pytest.mark.parametrize("unit_interval", [False, True])
+def test_errors_of_groups_are_those_of_leaving_groups_out(outputs, unit_interval):
+    K, y = problem(outputs=outputs)
+    groups = np.arange(len(y)) % 4
+    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=3, groups=groups, unit_interval=unit_interval)
+    for i, ridge in enumerate(RIDGES):
+        for n_steps in range(1, 4):
+            held_out = leave_group_out_predictions(
+                K, y, groups=groups, ridge=ridge, n_steps=n_steps, label_weight=search.label_weights_of(i, n_steps)
+            )
+            np.testing.assert_allclose(search.errors[i, n_steps - 1], mean_square(y - held_out[-1]), rtol=1e-9)
+
+
+def scores_by_refitting(K, y, ridge, n_steps, groups):
+    """Choose the label weights by least squares without each group, and test them on it."""
+    pure = leave_group_out_predictions(K, y, groups=groups, ridge=ridge, n_steps=n_steps)
+    losses = np.zeros(len(y))
+    for group in np.unique(groups):
+        out = groups == group
+        free = np.linalg.lstsq(
+            (pure[1:, ~out] - pure[0, ~out]).reshape(n_steps - 1, -1).T, (y[~out] - pure[0, ~out]).ravel(), rcond=None
+        )[0]
+        prediction = pure[0, out] + np.tensordot(free, pure[1:, out] - pure[0, out], axes=1)
+        losses[out] = np.mean((y[out] - prediction).reshape(np.sum(out), -1) ** 2, axis=1)
+    return np.mean(losses)
+
+
+@pytest.mark.parametrize("outputs", [(), (2,)])
+@pytest.mark.parametrize("n_groups", [3, 24])
+def test_scores_choose_the_label_weights_without_what_is_left_out(outputs, n_groups):
+    K, y = problem(outputs=outputs)
+    groups = np.arange(len(y)) % n_groups
+    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=3, groups=groups)
+    for i, ridge in enumerate(RIDGES):
+        for n_steps in (2, 3):
+            exact = scores_by_refitting(K, y, ridge, n_steps, groups)
+            np.testing.assert_allclose(search.scores[i, n_steps - 1], exact, rtol=1e-7)
+    if n_groups == len(y):
+        singles = search_selfdistillation(K, y, ridges=RIDGES, n_steps=3)
+        np.testing.assert_allclose(singles.errors, search.errors, rtol=1e-9)
+        if outputs:  # leverages are added up: a bound
+            assert np.all(singles.scores >= search.scores * (1 - 1e-9))
+            np.testing.assert_allclose(singles.scores, search.scores, rtol=0.15)
+        else:
+            np.testing.assert_allclose(singles.scores, search.scores, rtol=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scores_within_the_unit_interval_refit_the_pure_models_that_take_part(seed):
+    K, y = problem(seed=seed, noise=1.0)
+    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=4, unit_interval=True)
+    for i, ridge in enumerate(RIDGES):
+        pure = loo_predictions(K, y, ridge=ridge, n_steps=4)
+        used = pure[combination_from_label_weights(search.label_weights_of(i, 4)) > 0.0]
+        errors = np.zeros(len(y))
+        for point in range(len(y)):
+            rest = np.arange(len(y)) != point
+            directions = (used[1:] - used[0])[:, rest].T
+            free = np.linalg.lstsq(directions, (y - used[0])[rest], rcond=None)[0]
+            errors[point] = y[point] - used[0, point] - free @ (used[1:] - used[0])[:, point]
+        np.testing.assert_allclose(search.scores[i, 3], np.mean(errors**2), rtol=1e-7)
+
+
+@given(st.integers(0, 200), st.floats(0.0, 2.0))
+def test_the_choice_is_the_fewest_fits_that_cannot_be_told_from_the_best(seed, within):
+    K, y = problem(seed=seed, n=16)
+    options = {"ridges": RIDGES, "n_steps": 4, "fit_intercept": True}
+    search = search_selfdistillation(K, y, within_standard_errors=within, **options)
+    best_of = np.min(search.scores, axis=0)
+    assert search.best_score <= best_of[0]
+    assert search.best_n_steps == 1 or search.best_score < best_of[0]
+    assert search.plain_error == search.errors[np.argmin(search.errors[:, 0]), 0]
+    if search.best_n_steps == 1:
+        assert (search.gain, search.gain_standard_error) == (0.0, 0.0)
+    assert search.best_score == best_of[search.best_n_steps - 1]
+    least = search_selfdistillation(K, y, within_standard_errors=0, **options)
+    assert least.best_score == np.min(search.scores)
+    assert search.best_n_steps <= int(np.argmin(best_of)) + 1
+
+
+def test_the_gain_and_its_standard_error_are_paired():
+    K, y = problem(seed=1)
+    weight = 1.0 + np.arange(len(y)) % 3
+    spectrum = Spectrum.from_gram(K, weight)
+    search = search_selfdistillation(spectrum, y, ridges=RIDGES, n_steps=4, within_standard_errors=0)
+    assert search.best_n_steps > 1
+    plain = loo_predictions(spectrum, y, ridge=search.plain_ridge, n_steps=1)[0]
+    differences = (y - plain) ** 2 - (y - search.held_out_predictions) ** 2
+    share = weight / np.sum(weight)
+    gain = share @ differences
+    np.testing.assert_allclose(search.gain, gain, rtol=1e-9)
+    np.testing.assert_allclose(search.gain, search.plain_error - search.best_error, rtol=1e-9)
+    spread = np.sqrt(np.sum(share**2 * (differences - gain) ** 2) * len(y) / (len(y) - 1))
+    np.testing.assert_allclose(search.gain_standard_error, spread, rtol=1e-9)
+    chosen = loo_predictions(
+        spectrum, y, ridge=search.best_ridge, n_steps=search.best_n_steps, label_weight=search.best_label_weights
+    )[-1]
+    np.testing.assert_allclose(search.held_out_predictions, chosen, rtol=1e-9)
+
+
+def test_the_standard_error_with_groups_counts_groups():
+    K, y = problem(seed=7)
+    groups = np.arange(len(y)) // 4
+    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=3, groups=groups, within_standard_errors=0)
+    assert search.best_n_steps > 1
+    plain = leave_group_out_predictions(K, y, groups=groups, ridge=search.plain_ridge, n_steps=1)[0]
+    of_groups = np.bincount(groups, weights=(y - plain) ** 2 - (y - search.held_out_predictions) ** 2) / 4
+    np.testing.assert_allclose(search.gain, np.mean(of_groups), rtol=1e-9)
+    np.testing.assert_allclose(search.gain_standard_error, np.std(of_groups, ddof=1) / np.sqrt(6), rtol=1e-9)
+
+
+@pytest.mark.parametrize("per_output", [False, True])
+def test_the_chosen_model_is_fitted_on_all_points(per_output):
+    K, y = problem(seed=1, outputs=(2,))
+    options = {"ridges": RIDGES, "n_steps": 4, "fit_intercept": True, "within_standard_errors": 0}
+    search = search_selfdistillation(K, y, per_output=per_output, **options)
+    assert search.best_n_steps > 1
+    dual_coef, intercept = search.fit()
+    centred = K - K.mean(axis=0) - K.mean(axis=0)[:, None] + K.mean()
+    for output in range(2):
+        weights = search.best_label_weights[:, output] if per_output else search.best_label_weights
+        target = y[:, output] - y[:, output].mean()
+        path = selfdistill_closed_form(
+            centred, target, ridge=search.best_ridge, n_steps=search.best_n_steps, label_weight=weights
+        )
+        fitted = K @ dual_coef[:, output] + intercept[output]
+        np.testing.assert_allclose(fitted, path.fitted[-1] + y[:, output].mean(), rtol=1e-8)
+
+
+def test_targets_of_zero_are_fitted_by_plain_kernel_ridge_regression():
+    K, _ = problem()
+    search = search_selfdistillation(K, np.zeros(24), ridges=RIDGES, n_steps=5)
+    assert (search.best_n_steps, search.best_error, search.gain) == (1, 0.0, 0.0)
+
+
+def test_more_fits_than_distinct_eigenvalues_do_no_harm():
+    K, y = np.ones((6, 6)) + np.eye(6), np.array([1.0, 2.0, 0.5, -1.0, 0.0, 3.0])
+    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=9, within_standard_errors=0)
+    assert np.all(np.isfinite(search.errors))
+    assert np.all(np.diff(search.errors, axis=1) <= 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ridges": []}, "ridges must not be empty"),
+        ({"ridges": [1.0, -1.0]}, "ridges must be > 0, got -1.0"),
+        ({"n_steps": 0}, "n_steps must be >= 1, got 0"),
+        ({"label_weights": []}, "label_weights must not be empty"),
+        ({"label_weights": [0.5], "unit_interval": True}, "unit_interval must be False for given label_weights"),
+        ({"per_output": True}, "per_output must be False for y of one dimension"),
+        ({"within_standard_errors": -1.0}, "within_standard_errors must be >= 0, got -1.0"),
+        ({"groups": [0] * 24}, "groups must hold at least two different labels"),
+    ],
+)
+def test_bad_arguments_are_named(change, message):
+    K, y = problem()
+    with pytest.raises(ValueError, match="must") as raised:
+        search_selfdistillation(K, y, **{"ridges": RIDGES, "n_steps": 2, **change})
+    assert message in str(raised.value)
+
+
+def test_the_repr_says_what_was_chosen():
+    K, y = problem(seed=1)
+    text = repr(search_selfdistillation(K, y, ridges=RIDGES, n_steps=2))
+    assert "n_ridges=3" in text
+    assert "gain=" in text
