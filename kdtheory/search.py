@@ -25,6 +25,7 @@ from kdtheory._validation import (
     require_nonnegative,
     require_positive,
     require_positive_integer,
+    require_representable,
     require_vector,
 )
 from kdtheory.combinations import tail_sums
@@ -307,8 +308,11 @@ class _Candidates:
 def _choose(
     problem: CenteredProblem, ridges: np.ndarray, candidates: _Candidates, within: float
 ) -> SelfDistillationSearch:
-    seen, unseen = candidates.losses
-    errors, scores = np.sum(seen, axis=1), np.sum(unseen, axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        seen, unseen = candidates.losses
+        errors, scores = np.sum(seen, axis=1), np.sum(unseen, axis=1)
+    require_representable(errors, "the held-out error")
+    require_representable(scores, "the score")
     ridge_of = np.argmin(scores, axis=0)
     n_steps, weights = 1, candidates.weights(int(ridge_of[0]), 1)
     for count in _from_few_fits(scores, unseen, candidates, within):

@@ -245,6 +245,12 @@ def test_bad_arguments_are_named(change, message):
     assert message in str(raised.value)
 
 
+def test_errors_beyond_the_floating_point_range_are_refused():
+    K, y = problem()
+    with pytest.raises(OverflowError, match="the held-out error"):
+        search_selfdistillation(K, 1e200 * y, ridges=RIDGES, n_steps=2)
+
+
 def test_the_repr_says_what_was_chosen():
     K, y = problem(seed=1)
     text = repr(search_selfdistillation(K, y, ridges=RIDGES, n_steps=2))
