@@ -1,4 +1,4 @@
-"""Figures of the papers: functions that draw on given axes, and the style they share.
+"""Figures of the papers: functions that draw on given axes, displays of searches, and the style they share.
 
 Needs matplotlib: `pip install "kdtheory[figures]"`.
 """
@@ -11,6 +11,7 @@ if importlib.util.find_spec("matplotlib") is None:
 from kdtheory.figures.flow import STUDENT, TEACHER, component_lengths, draw_eigenspace, draw_exaggeration, draw_filters
 from kdtheory.figures.output import save_figures
 from kdtheory.figures.risk import draw_risk, draw_separation
+from kdtheory.figures.selection import HeldOutErrorDisplay, LabelWeightsDisplay
 from kdtheory.figures.selfdistill import (
     draw_shrinkage,
     draw_shrinkage_ratios,
@@ -23,6 +24,8 @@ __all__ = [
     "STUDENT",
     "STYLE",
     "TEACHER",
+    "HeldOutErrorDisplay",
+    "LabelWeightsDisplay",
     "component_lengths",
     "draw_eigenspace",
     "draw_exaggeration",
