@@ -129,10 +129,11 @@ class Spectrum:
 
         A low-rank factor with r columns costs `O(n·r²)` and, to see that K is what the factor says, `n²·r`. With a
         remainder E, fitted values and leave-one-out residuals of ridge regression change by about `tr E / ridge`,
-        relatively: `1e-8·ridge` keeps eight digits, as far as rounding of K, about `n·eps·d_max / ridge`, leaves them. Dual coefficients lack their part outside the eigenvectors, which leaves the function at the
-        training points as it is but changes predictions elsewhere by up to `√(tr E · k(x, x)) · ‖y‖ / ridge`: fit
-        the model that is chosen on the whole spectrum. Negative eigenvalues of K no larger than the tolerance may
-        pass unseen; everything else that is refused without a tolerance is refused with one.
+        relatively: `1e-8·ridge` keeps eight digits, as far as rounding, up to `n·eps·d_max / ridge`, leaves them.
+        Dual coefficients lack their part outside the eigenvectors, which leaves the function at the training points
+        as it is but changes predictions elsewhere by up to `√(tr E · k(x, x)) · ‖y‖ / ridge`: fit the model that is
+        chosen on the whole spectrum. Negative eigenvalues of K no larger than the tolerance may pass unseen;
+        everything else that is refused without a tolerance is refused with one.
 
         See Also
         --------
