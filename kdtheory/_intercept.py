@@ -42,10 +42,12 @@ class CenteredProblem:
     mean_target: Array
 
     @classmethod
-    def of(cls, K: Any, y: Any, fit_intercept: bool, sample_weight: Any = None) -> CenteredProblem:
+    def of(
+        cls, K: Any, y: Any, fit_intercept: bool, sample_weight: Any = None, tolerance: float = 0.0
+    ) -> CenteredProblem:
         """Decompose a Gram matrix, centred if an intercept is wanted; a `Spectrum` is decomposed again for that."""
         if not require_bool("fit_intercept", fit_intercept):
-            spectrum = _weighted(K, sample_weight)
+            spectrum = _weighted(K, sample_weight, tolerance)
             targets = require_targets("y", y, spectrum.n_points, like=spectrum.eigenvalues)
             xp = array_namespace(targets)
             zeros = xp.zeros_like(spectrum.weights())
@@ -68,7 +70,7 @@ class CenteredProblem:
             gram -= mean_row
             gram -= (mean_row - shares @ mean_row)[:, None]
             centred = require_representable(targets - mean_target, "the centred target")
-        return cls(decompose_gram(gram, weights), centred, shares, mean_row, mean_target)
+        return cls(decompose_gram(gram, weights, tolerance), centred, shares, mean_row, mean_target)
 
     def original(self, dual_coef: Array) -> tuple[Array, Array]:
         """Dual coefficients and intercept for the kernel before centring.
@@ -90,7 +92,7 @@ class CenteredProblem:
         return moved, self.mean_target - self.mean_row @ moved
 
 
-def _weighted(K: Any, sample_weight: Any) -> Spectrum:
+def _weighted(K: Any, sample_weight: Any, tolerance: float) -> Spectrum:
     if not isinstance(K, Spectrum):
-        return Spectrum.from_gram(K, sample_weight)
+        return Spectrum.from_gram(K, sample_weight, tolerance=tolerance)
     return K if sample_weight is None else K.reweighted(sample_weight)

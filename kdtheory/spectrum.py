@@ -6,22 +6,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, is_numpy_array
+from array_api_compat import array_namespace
 
-from kdtheory._factored import decompose
+from kdtheory._decomposition import eigenpairs, symmetrised
 from kdtheory._interop import from_numpy
 from kdtheory._typing import Array
 from kdtheory._validation import (
-    first_index,
     require_array,
     require_ndim,
+    require_nonnegative,
     require_representable,
     require_targets,
     require_weights,
 )
-
-_SYMMETRY_TOLERANCE = 1e-8
-_INDEFINITE_FACTOR = 1e3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -90,7 +87,7 @@ class Spectrum:
         return vars(self)["eigenvectors"]
 
     @classmethod
-    def from_gram(cls, K: Any, sample_weight: Any = None) -> Spectrum:
+    def from_gram(cls, K: Any, sample_weight: Any = None, *, tolerance: float = 0.0) -> Spectrum:
         """Decompose a Gram matrix.
 
         Parameters
@@ -101,13 +98,18 @@ class Spectrum:
         sample_weight : array of shape (n,), optional
             Weights w >= 0 of the points in every loss of the models on this spectrum, `½ Σ w_i (f(x_i) − y_i)²`; a
             weight counts as so many copies of its point, and penalties are not rescaled. Default: one each.
+        tolerance : float
+            A positive tolerance allows the eigenvectors of a low-rank factor, whose remainder, the part of K (with
+            sample weights, of `S K S`) that is left out, has a trace of at most the tolerance, or of `n·eps·d_max`
+            if that is larger. When the numerical rank of K is too large for that to pay, the whole decomposition is
+            made all the same, and so it is for arrays of other libraries than numpy.
 
         Returns
         -------
         Spectrum
-            All n eigenvalues, descending, with arrays of the library, dtype and device of K. Eigenvalues within
-            rounding of zero, `n·eps·d_max`, are set to zero, and so are negative ones up to a thousand times that,
-            which the kernel functions of other libraries leave behind.
+            All n eigenvalues, descending, or those of the low-rank factor, with arrays of the library, dtype and
+            device of K. Eigenvalues within rounding of zero, `n·eps·d_max`, are set to zero, and so are negative
+            ones up to a thousand times that, which the kernel functions of other libraries leave behind.
 
         Raises
         ------
@@ -121,10 +123,18 @@ class Spectrum:
 
         Notes
         -----
-        Cost: `O(n³)` once, and memory for four further n × n matrices. numpy arrays go to the first two parts of
+        Cost: `O(n³)` once, and memory for three further n × n matrices. numpy arrays go to the first two parts of
         LAPACK's divide-and-conquer driver, which is as fast as any of its drivers (`benchmarks/bench_core.py`); its
         third part, multiplying out the eigenvectors, waits until they are asked for or n columns have been lifted.
         Other libraries use their own `linalg.eigh`.
+
+        A low-rank factor with r columns costs `O(n·r²)` and, to see that K is what the factor says, `n²·r`. With a
+        remainder E, fitted values and leave-one-out residuals of ridge regression change by about `tr E / ridge`,
+        relatively: `1e-8·ridge` keeps eight digits, as far as rounding, up to `n·eps·d_max / ridge`, leaves them.
+        Dual coefficients lack their part outside the eigenvectors, which leaves the function at the training points
+        as it is but changes predictions elsewhere by up to `√(tr E · k(x, x)) · ‖y‖ / ridge`: fit the model that is
+        chosen on the whole spectrum. Negative eigenvalues of K no larger than the tolerance may pass unseen;
+        everything else that is refused without a tolerance is refused with one.
 
         See Also
         --------
@@ -135,11 +145,15 @@ class Spectrum:
         >>> import numpy as np
         >>> Spectrum.from_gram(np.ones((3, 3))).eigenvalues
         array([3., 0., 0.])
+        >>> Spectrum.from_gram(np.ones((3, 3)), tolerance=1e-9)
+        Spectrum(n_points=3, rank=1, d_max=3, d_min=3)
         """
+        tolerance = require_nonnegative("tolerance", tolerance)
         gram = symmetric_gram(K)
         if sample_weight is None:
-            return decompose_gram(gram)
-        return decompose_gram(gram, require_weights("sample_weight", sample_weight, gram.shape[0], like=gram))
+            return decompose_gram(gram, None, tolerance)
+        weights = require_weights("sample_weight", sample_weight, gram.shape[0], like=gram)
+        return decompose_gram(gram, weights, tolerance)
 
     @property
     def n_points(self) -> int:
@@ -331,64 +345,17 @@ def symmetric_gram(K: Any) -> Array:
     require_ndim("K", gram, 2)
     if gram.shape[0] != gram.shape[1]:
         raise ValueError(f"K must be square, got shape {tuple(gram.shape)}")
-    return _symmetrised(gram)
+    return symmetrised(gram)
 
 
-def decompose_gram(gram: Array, sample_weight: Array | None = None) -> Spectrum:
+def decompose_gram(gram: Array, sample_weight: Array | None, tolerance: float) -> Spectrum:
     """Decompose a matrix from `symmetric_gram`, which may be overwritten, with checked sample weights if any."""
     if sample_weight is None:
-        return Spectrum._trusted(**_decompose(gram))
+        return Spectrum._trusted(**eigenpairs(gram, tolerance))
     root = array_namespace(gram).sqrt(sample_weight)
     with np.errstate(over="ignore"):
         whitened = require_representable(root[:, None] * gram * root, "the weighted entry of K")
-    return WeightedSpectrum._trusted(**_decompose(whitened), root_weight=root, gram=gram)
-
-
-def _decompose(gram: Array) -> dict[str, Any]:
-    """Eigenvalues and basis of a symmetric matrix that may be overwritten, with rounding set to zero."""
-    rows = gram.shape[0]
-    d, basis = _eigh(gram)
-    xp = array_namespace(d)
-    require_representable(d, "the eigenvalue of K")
-    largest = float(xp.max(xp.abs(d)))
-    rounding = rows * xp.finfo(d.dtype).eps * largest
-    lowest = float(d[-1])
-    if lowest < -_INDEFINITE_FACTOR * rounding:
-        raise ValueError(
-            f"K must be positive semi-definite, got the eigenvalue {lowest:.6g} beside a largest of {largest:.6g}"
-        )
-    return {"eigenvalues": xp.where(d <= rounding, xp.zeros_like(d), d), **basis}
-
-
-def _symmetrised(gram: Array) -> Array:
-    """Return the mean of a matrix and its transpose, if they are the same to within the tolerance."""
-    xp = array_namespace(gram)
-    mean = 0.5 * gram + 0.5 * gram.T
-    deviation = xp.abs(gram - mean)  # half of the asymmetry, without reading the matrix across its rows again
-    allowed = 0.5 * _SYMMETRY_TOLERANCE * float(xp.max(xp.abs(gram)))
-    if float(xp.max(deviation)) > allowed:
-        i, j = first_index(xp, deviation > allowed)
-        raise ValueError(
-            f"K must be symmetric, got {float(gram[i, j])!r} at {(i, j)} and {float(gram[j, i])!r} at {(j, i)}"
-        )
-    return mean
-
-
-def _eigh(gram: Array) -> tuple[Array, dict[str, Any]]:
-    """Descending eigenvalues of a symmetric matrix that may be overwritten; its eigenvectors, whole or in factors."""
-    if not is_numpy_array(gram) or gram.shape[0] == 1:
-        xp = array_namespace(gram)
-        ascending, vectors = xp.linalg.eigh(gram)
-        return xp.flip(ascending), {"eigenvectors": xp.flip(vectors, axis=1)}
-    # As LAPACK's drivers do, scale what is near the ends of the floating-point range, by a power of two.
-    exponent = int(np.frexp(np.max(np.abs(gram)))[1])
-    if abs(exponent) > np.finfo(gram.dtype).maxexp // 4:
-        d, factors = decompose(np.ldexp(gram, -exponent))
-        with np.errstate(over="ignore"):
-            d = np.ldexp(d, exponent)
-    else:
-        d, factors = decompose(gram)
-    return d, {"_factors": factors, "_columns": 0}
+    return WeightedSpectrum._trusted(**eigenpairs(whitened, tolerance), root_weight=root, gram=gram)
 
 
 def as_spectrum(K: Any) -> Spectrum:
