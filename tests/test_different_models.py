@@ -350,12 +350,26 @@ TURNS = {"ridge_student": 1.0, "ridge_teacher": 1.0, "label_weight_student": 0.5
         (lambda: per_sample([0.5, -0.1]), ValueError, "label_weights must be >= 0, got -0.1"),
         (lambda: per_sample([0.5, np.nan]), ValueError, "label_weights must be finite"),
         (lambda: per_sample([0.0, 0.0]).limit, ValueError, "label_weights must hold at least one > 0"),
+        (
+            lambda: (
+                selfdistill_per_sample(
+                    Spectrum.from_gram(K2, [0.0, 2.0]), Y2, ridge=1.0, n_steps=1, label_weights=[0.5, 0.0]
+                ).limit
+            ),
+            ValueError,
+            "label_weights must hold at least one > 0 at a point of sample weight > 0",
+        ),
         (lambda: per_sample([0.0, 2.5]).limit, ValueError, r"label_weights must be < 2.5 \(2 \+ ridge/d_max\)"),
     ],
 )
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_label_weights_per_point_that_diverge_beyond_all_floats_are_an_overflow():
+    with pytest.raises(OverflowError, match="the target of step .* at index 0 is too large for float64"):
+        selfdistill_per_sample([[2.0, 1.0], [1.0, 2.0]], [1.0, -2.0], ridge=1.0, n_steps=400, label_weights=[50.0, 1.0])
 
 
 def per_sample(weights):
