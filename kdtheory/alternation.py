@@ -203,7 +203,7 @@ def alternate_distillation(
 
 
 def _plain_spectrum(name: str, K: Any) -> Spectrum:
-    spectrum = as_spectrum(K)
+    spectrum = as_spectrum(K, name)
     if isinstance(spectrum, WeightedSpectrum):
         raise TypeError(f"{name} must be without sample weights, got {spectrum!r}")
     return spectrum

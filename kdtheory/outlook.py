@@ -18,6 +18,7 @@ import scipy
 from kdtheory._components import Components
 from kdtheory._sequence_model import SequenceModel
 from kdtheory._validation import (
+    require_generator,
     require_nonnegative,
     require_positive,
     require_positive_integer,
@@ -266,7 +267,7 @@ def can_distillation_help(
     n_new = require_positive_integer("n_bootstrap", n_bootstrap)
     if n_new < 2:
         raise ValueError(f"n_bootstrap must be >= 2, got {n_bootstrap!r}")
-    rng = np.random.default_rng(random_state)
+    rng = require_generator("random_state", random_state)
     observed = Components.of(K, "y", y).sequence_model(sigma2)
     groups = _groups(observed.levels)
     unbiased, plausible = _without_noise(observed), _denoised(observed, groups)

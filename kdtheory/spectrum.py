@@ -325,42 +325,42 @@ class WeightedSpectrum(Spectrum):
             return require_representable(self.lift(coefficient, coordinates) * root, "the dual coefficient")
 
 
-def symmetric_gram(K: Any) -> Array:
+def symmetric_gram(K: Any, name: str = "K") -> Array:
     """Check a Gram matrix, and return it as a new array, the mean of it and its transpose."""
-    gram = require_array("K", K)
-    require_ndim("K", gram, 2)
+    gram = require_array(name, K)
+    require_ndim(name, gram, 2)
     if gram.shape[0] != gram.shape[1]:
-        raise ValueError(f"K must be square, got shape {tuple(gram.shape)}")
-    return _symmetrised(gram)
+        raise ValueError(f"{name} must be square, got shape {tuple(gram.shape)}")
+    return _symmetrised(gram, name)
 
 
-def decompose_gram(gram: Array, sample_weight: Array | None = None) -> Spectrum:
+def decompose_gram(gram: Array, sample_weight: Array | None = None, name: str = "K") -> Spectrum:
     """Decompose a matrix from `symmetric_gram`, which may be overwritten, with checked sample weights if any."""
     if sample_weight is None:
-        return Spectrum._trusted(**_decompose(gram))
+        return Spectrum._trusted(**_decompose(gram, name))
     root = array_namespace(gram).sqrt(sample_weight)
     with np.errstate(over="ignore"):
-        whitened = require_representable(root[:, None] * gram * root, "the weighted entry of K")
-    return WeightedSpectrum._trusted(**_decompose(whitened), root_weight=root, gram=gram)
+        whitened = require_representable(root[:, None] * gram * root, f"the weighted entry of {name}")
+    return WeightedSpectrum._trusted(**_decompose(whitened, name), root_weight=root, gram=gram)
 
 
-def _decompose(gram: Array) -> dict[str, Any]:
+def _decompose(gram: Array, name: str) -> dict[str, Any]:
     """Eigenvalues and basis of a symmetric matrix that may be overwritten, with rounding set to zero."""
     rows = gram.shape[0]
     d, basis = _eigh(gram)
     xp = array_namespace(d)
-    require_representable(d, "the eigenvalue of K")
+    require_representable(d, f"the eigenvalue of {name}")
     largest = float(xp.max(xp.abs(d)))
     rounding = rows * xp.finfo(d.dtype).eps * largest
     lowest = float(d[-1])
     if lowest < -_INDEFINITE_FACTOR * rounding:
         raise ValueError(
-            f"K must be positive semi-definite, got the eigenvalue {lowest:.6g} beside a largest of {largest:.6g}"
+            f"{name} must be positive semi-definite, got the eigenvalue {lowest:.6g} beside a largest of {largest:.6g}"
         )
     return {"eigenvalues": xp.where(d <= rounding, xp.zeros_like(d), d), **basis}
 
 
-def _symmetrised(gram: Array) -> Array:
+def _symmetrised(gram: Array, name: str) -> Array:
     """Return the mean of a matrix and its transpose, if they are the same to within the tolerance."""
     xp = array_namespace(gram)
     mean = 0.5 * gram + 0.5 * gram.T
@@ -369,7 +369,7 @@ def _symmetrised(gram: Array) -> Array:
     if float(xp.max(deviation)) > allowed:
         i, j = first_index(xp, deviation > allowed)
         raise ValueError(
-            f"K must be symmetric, got {float(gram[i, j])!r} at {(i, j)} and {float(gram[j, i])!r} at {(j, i)}"
+            f"{name} must be symmetric, got {float(gram[i, j])!r} at {(i, j)} and {float(gram[j, i])!r} at {(j, i)}"
         )
     return mean
 
@@ -391,6 +391,6 @@ def _eigh(gram: Array) -> tuple[Array, dict[str, Any]]:
     return d, {"_factors": factors, "_columns": 0}
 
 
-def as_spectrum(K: Any) -> Spectrum:
+def as_spectrum(K: Any, name: str = "K") -> Spectrum:
     """Return a `Spectrum` as it is, and decompose anything else as a Gram matrix."""
-    return K if isinstance(K, Spectrum) else Spectrum.from_gram(K)
+    return K if isinstance(K, Spectrum) else decompose_gram(symmetric_gram(K, name), name=name)
