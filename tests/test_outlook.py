@@ -375,6 +375,25 @@ def test_extreme_noise_leaves_little_to_gain_and_no_nan(noise_variance):
             assert outlook.largest_gain < 0.5 * np.mean(signal**2) + 1e-6 * noise_variance
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-290, 1e290, 1e300])
+def test_the_best_ridge_is_found_near_the_ends_of_the_floating_point_range(scale):
+    K, signal, _, noise_variance = smooth_problem(20)
+    for describe in (distillation_outlook, can_distillation_help):
+        outlook = describe(K, signal, ridge=0.3, noise_variance=noise_variance)
+        scaled = describe(scale * K, signal, ridge=0.3 * scale, noise_variance=noise_variance)
+        assert scaled.best_ridge_is_interior == outlook.best_ridge_is_interior
+        np.testing.assert_allclose(scaled.best_ridge / scale, outlook.best_ridge, rtol=1e-6)
+        np.testing.assert_allclose(scaled.best_ridge_risk, outlook.best_ridge_risk, rtol=1e-6)
+
+
+def test_standard_errors_are_found_though_their_squares_leave_the_floating_point_range():
+    problem = {"K": [[2.0, 1.0], [1.0, 2.0]], "ridge": 1.0}
+    huge = can_distillation_help(y=[1.0, -2.0], noise_variance=1e200, **problem)
+    plain = can_distillation_help(y=[1e-100, -2e-100], noise_variance=1.0, **problem)
+    np.testing.assert_allclose(np.array(huge.standard_errors) / 1e200, plain.standard_errors, rtol=1e-9)
+    np.testing.assert_allclose(huge.risk / 1e200, plain.risk, rtol=1e-9)
+
+
 def test_a_gram_matrix_of_zeros_has_an_outlook_too():
     outlook = can_distillation_help(np.zeros((3, 3)), [1.0, 2.0, 3.0], ridge=1.0, noise_variance=0.1, n_bootstrap=3)
     assert outlook.n_steps_to_floor == 1
