@@ -98,6 +98,18 @@ def test_gradient_descent_is_right_to_twelve_digits(case):
         np.testing.assert_allclose(filter_([d])[0], learning_rate * n_iterations, rtol=1e-15)
 
 
+@pytest.mark.parametrize("n_iterations", [0, 1, 5, 10**6])
+def test_gradient_descent_is_right_where_eigenvalue_and_weight_decay_add_up_to_more_than_floats_hold(n_iterations):
+    d, learning_rate, decay = 1e308, 1e-309, 1.6e308
+    coefficient, shrinkage, residual = exact_descent(d, learning_rate, n_iterations, 0.0, False, decay, 60)
+    filter_ = GradientDescent(learning_rate, n_iterations, weight_decay=decay)
+    assert_close(filter_.shrinkage([d])[0], shrinkage, TOLERANCE)
+    assert_close(filter_.residual([d])[0], residual, TOLERANCE)
+    assert abs(float(filter_([d])[0]) - coefficient) <= mpmath.mpf(1e-322)
+    moved = GradientDescent(learning_rate, n_iterations, momentum=0.5, weight_decay=decay).shrinkage([d])[0]
+    assert_close(moved, exact_descent(d, learning_rate, n_iterations, 0.5, False, decay, 60)[1], 1e-9)
+
+
 @settings(max_examples=500)
 @given(momenta, st.booleans(), st.floats(1e-6, 1.0), log_uniform(1, 1e12).map(int))
 def test_momentum_is_right_to_nine_digits_for_any_number_of_steps(momentum, nesterov, position, n_iterations):
