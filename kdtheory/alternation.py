@@ -181,7 +181,7 @@ def alternate_distillation(
     basis = Spectrum.from_gram(overlap @ overlap.T)
     gaps = 1.0 - rho * basis.eigenvalues
     rate = abs(rho) * float(xp.max(basis.eigenvalues))
-    if rho > 0.0 and rate > 1.0 - _NARROW:
+    if 0.0 < rho < 2.0 and rate > 1.0 - _NARROW:
         basis = _shortfall(ours, theirs, student_modes, teacher_modes, between)
         # Never zero, whatever the decomposition rounds to.
         least = float(xp.min(student_modes.residual)), float(xp.min(teacher_modes.residual))

@@ -232,6 +232,23 @@ def test_alternation_converges_with_ridges_that_rounding_hides(scale, ridge, wei
     assert run.rate <= 1.0
 
 
+def test_alternation_keeps_the_gap_of_slow_models_that_exaggerate_far_beyond_their_labels():
+    ridge, weight = 1e5 - 1.0, 1.0 - 1e5 * (1 - 1e-8)  # ρ = 1e10·(1 − 1e-8)² over M_s M_t = 1e-10
+    run = alternate_distillation(
+        np.eye(2),
+        np.eye(2),
+        [1.0, 2.0],
+        ridge_student=ridge,
+        ridge_teacher=ridge,
+        label_weight_student=weight,
+        label_weight_teacher=weight,
+    )
+    with mpmath.workdps(60):
+        a, alpha = 1 / (1 + mpmath.mpf(ridge)), mpmath.mpf(weight)
+        expected = float(a * (alpha + (1 - alpha) * alpha * a) / (1 - ((1 - alpha) * a) ** 2))
+    np.testing.assert_allclose(run.student.fitted, expected * np.array([1.0, 2.0]), rtol=1e-7)
+
+
 def test_alternation_of_different_kernels_keeps_the_gap_that_rounding_hides():
     rng = np.random.default_rng(1)
     A, B = (np.linalg.qr(rng.standard_normal((4, 4)))[0] for _ in range(2))
