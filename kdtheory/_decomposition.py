@@ -18,23 +18,23 @@ _TILE = 256
 _PAYING_RANK = 1 / 3
 
 
-def eigenpairs(gram: Array, tolerance: float) -> dict[str, Any]:
+def eigenpairs(gram: Array, tolerance: float, name: str) -> dict[str, Any]:
     """Eigenvalues and basis of a symmetric matrix that may be overwritten, with rounding set to zero."""
     rows = gram.shape[0]
     d, basis = _low_rank(gram, tolerance) or _eigh(gram)
     xp = array_namespace(d)
-    require_representable(d, "the eigenvalue of K")
+    require_representable(d, f"the eigenvalue of {name}")
     largest = float(xp.max(xp.abs(d)))
     rounding = rows * xp.finfo(d.dtype).eps * largest
     lowest = float(d[-1])
     if lowest < -_INDEFINITE_FACTOR * rounding:
         raise ValueError(
-            f"K must be positive semi-definite, got the eigenvalue {lowest:.6g} beside a largest of {largest:.6g}"
+            f"{name} must be positive semi-definite, got the eigenvalue {lowest:.6g} beside a largest of {largest:.6g}"
         )
     return {"eigenvalues": xp.where(d <= rounding, xp.zeros_like(d), d), **basis}
 
 
-def symmetrised(gram: Array) -> Array:
+def symmetrised(gram: Array, name: str) -> Array:
     """Return the mean of a matrix and its transpose, if they are the same to within the tolerance."""
     xp = array_namespace(gram)
     mean, deviation, largest = _mean_of_tiles(gram) if is_numpy_array(gram) else _mean(xp, gram)
@@ -42,7 +42,7 @@ def symmetrised(gram: Array) -> Array:
     if deviation > allowed:
         i, j = first_index(xp, xp.abs(gram - mean) > allowed)
         raise ValueError(
-            f"K must be symmetric, got {float(gram[i, j])!r} at {(i, j)} and {float(gram[j, i])!r} at {(j, i)}"
+            f"{name} must be symmetric, got {float(gram[i, j])!r} at {(i, j)} and {float(gram[j, i])!r} at {(j, i)}"
         )
     return mean
 

@@ -19,4 +19,4 @@ def to_numpy(array: Array) -> np.ndarray:
 
 def from_numpy(values: np.ndarray, *, like: Array) -> Array:
     """`values` as an array of the library, dtype and device of `like`."""
-    return array_namespace(like).asarray(np.ascontiguousarray(values), dtype=like.dtype, device=device(like))
+    return array_namespace(like).asarray(np.asarray(values, order="C"), dtype=like.dtype, device=device(like))

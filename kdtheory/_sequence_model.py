@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from functools import cached_property
@@ -116,14 +117,14 @@ class SequenceModel:
             low = min(low, log_noise - float(np.max(log_energy)))
             high = max(high, log_noise + 2.0 * math.log(d[0]) - float(np.max(log_energy + 2.0 * np.log(d[shown]))))
             high += math.log(len(d))
-        low, high = max(low - _MARGIN, -_LIMIT), min(high + _MARGIN, _LIMIT)
+        low, high = max(low - _MARGIN, -LIMIT), min(high + _MARGIN, LIMIT)
         return np.linspace(low, high, max(math.ceil((high - low) / _STEP), 2) + 1)
 
     def squares_on(self, log_ridges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Squared shrinkage and squared residual of every mode, one row for each ridge."""
         ridges = np.exp(log_ridges)[:, None]
-        total = self.eigenvalues + ridges
-        return (self.eigenvalues / total) ** 2, (ridges / total) ** 2
+        half_sum = 0.5 * self.eigenvalues + 0.5 * ridges
+        return (0.5 * self.eigenvalues / half_sum) ** 2, (0.5 * ridges / half_sum) ** 2
 
     def best_ridge_near(self, grid: np.ndarray, risks: np.ndarray) -> tuple[float, bool]:
         """Find the best ridge from the risks on a grid, up to a constant factor and summand."""
@@ -157,8 +158,8 @@ class SequenceModel:
         return self.risk(*chain(a, b, self.label_weights(ridge, n_steps)[0]))
 
     def _ridge(self, ridge: float) -> tuple[np.ndarray, np.ndarray]:
-        total = self.eigenvalues + ridge
-        return self.eigenvalues / total, ridge / total
+        half_sum = 0.5 * self.eigenvalues + 0.5 * ridge  # the sum itself may be beyond the range
+        return 0.5 * self.eigenvalues / half_sum, 0.5 * ridge / half_sum
 
     def _surplus(self, ridge: float) -> np.ndarray:
         """Signal still missing minus noise still kept, in every mode, with the weight of its place on the path."""
@@ -174,7 +175,7 @@ class SequenceModel:
 _MARGIN = math.log(1e4)
 """How far beyond its bounds the best ridge is looked for."""
 
-_LIMIT = 690.0
+LIMIT = 705.0
 """Logarithm of the largest and of one over the smallest penalty that is looked at."""
 
 _STEP = 0.25
@@ -203,3 +204,39 @@ def level_numbers(eigenvalues: np.ndarray, tolerance: float) -> np.ndarray:
             numbers[i] = numbers[i - 1] + new
             first = eigenvalues[i] if new else first
     return numbers
+
+
+def averaging_groups(levels: np.ndarray) -> np.ndarray:
+    """Give modes the numbers of the groups in which they are averaged; groups grow by a fifth and divide no level."""
+    edges = [0]
+    while edges[-1] < len(levels):
+        edges.append(max(edges[-1] + 1, int(1.2 * edges[-1])))
+    group = np.searchsorted(edges, np.arange(len(levels)), side="right")
+    first_of_level = np.unique(levels, return_index=True)[1]
+    return group[first_of_level][levels]
+
+
+def without_noise(observed: SequenceModel) -> SequenceModel:
+    """Take the expected noise from the squares of observed components, each for itself."""
+    beyond = observed.n_points - len(observed.energy)
+    return dataclasses.replace(
+        observed, energy=observed.energy - observed.noise, outside=observed.outside - beyond * observed.noise
+    )
+
+
+def denoised(observed: SequenceModel, groups: np.ndarray) -> SequenceModel:
+    """Take it group by group, and leave no energy negative."""
+    surplus = without_noise(observed)
+    numbers = np.unique(groups, return_inverse=True)[1]
+    energy = np.maximum(np.bincount(numbers, surplus.energy), 0.0) / np.bincount(numbers)
+    return dataclasses.replace(observed, energy=energy[numbers], outside=max(surplus.outside, 0.0))
+
+
+def observe_again(model: SequenceModel, rng: np.random.Generator) -> SequenceModel:
+    """Add noise to every component, all of a mode's signal being in one of its outputs."""
+    spread = np.sqrt(model.noise / model.n_outputs)
+    noise = spread * rng.standard_normal((len(model.energy), model.n_outputs))
+    noise[:, 0] += np.sqrt(model.energy)
+    beyond = model.n_outputs * (model.n_points - len(model.energy))
+    outside = rng.noncentral_chisquare(beyond, model.outside / spread**2) * spread**2 if beyond and spread else 0.0
+    return dataclasses.replace(model, energy=np.sum(noise**2, axis=1), outside=float(outside))

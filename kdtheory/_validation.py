@@ -83,6 +83,15 @@ def require_bool(name: str, value: bool) -> bool:
     return bool(value)
 
 
+def require_generator(name: str, value: Any) -> np.random.Generator:
+    """`value` as a random generator: itself, or one that starts from it."""
+    try:
+        return np.random.default_rng(value)
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name} must be an integer >= 0 or a numpy.random.Generator, got {value!r}") from error
+
+
 def require_array(name: str, value: Any, *, like: Array | None = None, allow_empty: bool = False) -> Array:
     """`value` as an array of finite real floating-point numbers.
 

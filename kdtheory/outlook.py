@@ -16,8 +16,16 @@ import numpy as np
 import scipy
 
 from kdtheory._components import Components
-from kdtheory._sequence_model import SequenceModel
+from kdtheory._sequence_model import (
+    LIMIT,
+    SequenceModel,
+    averaging_groups,
+    denoised,
+    observe_again,
+    without_noise,
+)
 from kdtheory._validation import (
+    require_generator,
     require_nonnegative,
     require_positive,
     require_positive_integer,
@@ -266,17 +274,17 @@ def can_distillation_help(
     n_new = require_positive_integer("n_bootstrap", n_bootstrap)
     if n_new < 2:
         raise ValueError(f"n_bootstrap must be >= 2, got {n_bootstrap!r}")
-    rng = np.random.default_rng(random_state)
+    rng = require_generator("random_state", random_state)
     observed = Components.of(K, "y", y).sequence_model(sigma2)
-    groups = _groups(observed.levels)
-    unbiased, plausible = _without_noise(observed), _denoised(observed, groups)
+    groups = averaging_groups(observed.levels)
+    unbiased, plausible = without_noise(observed), denoised(observed, groups)
     grid = unbiased.ridge_grid
     kept, missing = unbiased.squares_on(grid)
     kept_noise = unbiased.noise * np.sum(kept, axis=1)
     replicates = []
     for _ in range(n_new):
-        seen = _observe_again(plausible, rng)
-        new = _without_noise(seen)
+        seen = observe_again(plausible, rng)
+        new = without_noise(seen)
         best, _ = new.best_ridge_near(grid, missing @ new.energy + kept_noise)
         replicates.append(
             StandardErrors(
@@ -285,10 +293,13 @@ def can_distillation_help(
                 one_step_gain=new.one_step(penalty)[1],
                 best_ridge_risk=new.ridge_risk(best),
                 curvature=new.ridge_curvature(best),
-                largest_gain=_largest_gain(_denoised(seen, groups), best),
+                largest_gain=_largest_gain(denoised(seen, groups), best),
             )
         )
-    errors = StandardErrors(*(float(error) for error in np.std(replicates, axis=0, ddof=1)))
+    # Squares of what the floats hold may be beyond them.
+    size = np.max(np.abs(replicates), axis=0)
+    size[size == 0.0] = 1.0
+    errors = StandardErrors(*(size * np.std(replicates / size, axis=0, ddof=1)).tolist())
     return _outlook(unbiased, plausible, sigma2, penalty, count, errors)
 
 
@@ -341,7 +352,7 @@ def _best_fits(model: SequenceModel, best_ridge: float, n_steps: int) -> BestFit
     def risk_at(log_ridge: float) -> float:
         return model.steps_risk(math.exp(log_ridge), n_steps)
 
-    grid = start + math.log(1e4) * np.linspace(-1.0, 1.0, 33)
+    grid = np.linspace(max(start - math.log(1e4), -LIMIT), min(start + math.log(1e4), LIMIT), 33)
     risks = {log_ridge: risk_at(log_ridge) for log_ridge in [start, *grid.tolist()]}
     nearest = int(np.argmin([risks[log_ridge] for log_ridge in grid.tolist()]))
     around = (grid[max(nearest - 1, 0)], grid[min(nearest + 1, len(grid) - 1)])
@@ -353,42 +364,6 @@ def _best_fits(model: SequenceModel, best_ridge: float, n_steps: int) -> BestFit
     weights, _ = model.label_weights(math.exp(log_ridge), n_steps)
     gain = _unless_rounding(model.ridge_risk(best_ridge) - risks[log_ridge], risks[start])
     return BestFits(n_steps, math.exp(log_ridge), tuple(weights.tolist()), gain)
-
-
-def _groups(levels: np.ndarray) -> np.ndarray:
-    """Give modes the numbers of the groups in which they are averaged; groups grow by a fifth and divide no level."""
-    edges = [0]
-    while edges[-1] < len(levels):
-        edges.append(max(edges[-1] + 1, int(1.2 * edges[-1])))
-    group = np.searchsorted(edges, np.arange(len(levels)), side="right")
-    first_of_level = np.unique(levels, return_index=True)[1]
-    return group[first_of_level][levels]
-
-
-def _without_noise(observed: SequenceModel) -> SequenceModel:
-    """Take the expected noise from the squares of observed components, each for itself."""
-    beyond = observed.n_points - len(observed.energy)
-    return dataclasses.replace(
-        observed, energy=observed.energy - observed.noise, outside=observed.outside - beyond * observed.noise
-    )
-
-
-def _denoised(observed: SequenceModel, groups: np.ndarray) -> SequenceModel:
-    """Take it group by group, and leave no energy negative."""
-    surplus = _without_noise(observed)
-    numbers = np.unique(groups, return_inverse=True)[1]
-    energy = np.maximum(np.bincount(numbers, surplus.energy), 0.0) / np.bincount(numbers)
-    return dataclasses.replace(observed, energy=energy[numbers], outside=max(surplus.outside, 0.0))
-
-
-def _observe_again(model: SequenceModel, rng: np.random.Generator) -> SequenceModel:
-    """Add noise to every component, all of a mode's signal being in one of its outputs."""
-    spread = np.sqrt(model.noise / model.n_outputs)
-    noise = spread * rng.standard_normal((len(model.energy), model.n_outputs))
-    noise[:, 0] += np.sqrt(model.energy)
-    beyond = model.n_outputs * (model.n_points - len(model.energy))
-    outside = rng.noncentral_chisquare(beyond, model.outside / spread**2) * spread**2 if beyond and spread else 0.0
-    return dataclasses.replace(model, energy=np.sum(noise**2, axis=1), outside=float(outside))
 
 
 _AS_WELL = 1e-3

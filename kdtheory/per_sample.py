@@ -74,6 +74,11 @@ class PerSamplePath:
             )
         if largest == 0.0:
             raise ValueError("label_weights must hold at least one > 0 for the limit to be a model, got zeros only")
+        if not bool(xp.any(self.spectrum.whiten(self.label_weights) > 0.0)):
+            raise ValueError(
+                "label_weights must hold at least one > 0 at a point of sample weight > 0 for the limit to be a model,"
+                " got those > 0 at points of sample weight 0 only"
+            )
         spectrum = self.spectrum.reweighted(self.label_weights)
         return SpectralFit(spectrum, self.y, Ridge(self.ridge).modes(spectrum.eigenvalues))
 
@@ -154,7 +159,8 @@ def selfdistill_per_sample(
     for step in range(count):
         if step:
             with np.errstate(over="ignore", invalid="ignore"):
-                trained.append(share * targets + (1.0 - share) * fitted[-1])
+                mixture = share * targets + (1.0 - share) * fitted[-1]
+            trained.append(require_representable(mixture, f"the target of step {step + 1}"))
         coordinates = spectrum.coordinates(trained[-1])
         fitted.append(spectrum.lift_fitted(modes.coefficient, modes.shrinkage, coordinates))
         dual.append(spectrum.lift_dual_coef(modes.coefficient, coordinates))

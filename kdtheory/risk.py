@@ -16,6 +16,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from kdtheory._components import Components
+from kdtheory._interop import to_numpy
 from kdtheory._typing import Array
 from kdtheory._validation import (
     require_array,
@@ -319,12 +320,30 @@ def _cross_validated_ridge(components: Components) -> float:
     return float(ridges[np.argmin((missing**2 @ observed.energy + observed.outside) / left**2)])
 
 
+def _require_same_eigenvalues(fitted: Array, eigenvalues: Array) -> None:
+    """Refuse models on eigenvalues that differ by more than a decomposition's rounding."""
+    eps = max(float(array_namespace(d).finfo(d.dtype).eps) for d in (fitted, eigenvalues))
+    theirs, ours = to_numpy(fitted), to_numpy(eigenvalues)
+    differ = np.abs(theirs - ours) > _SAME_SPECTRUM * len(ours) * eps * ours[0]
+    if np.any(differ):
+        first = int(np.argmax(differ))
+        raise ValueError(
+            f"models must be fitted on the spectrum of K, got models on the eigenvalue {float(theirs[first])!r} where K"
+            f" has {float(ours[first])!r}"
+        )
+
+
+_SAME_SPECTRUM = 1e3
+"""How much two decompositions of one Gram matrix may differ, in units of `n·eps·d_max`."""
+
+
 def _modes(models: Models, spectrum: Spectrum) -> Modes:
-    """Modes of filters on a spectrum; fitted models must have as many."""
+    """Modes of filters on a spectrum; fitted models must be on the same."""
     d = spectrum.eigenvalues
     if not isinstance(models, SpectralFit):
         modes = evaluate(models, d, "models")
     elif models.shrinkage.shape[-1] == d.shape[0]:
+        _require_same_eigenvalues(models.spectrum.eigenvalues, d)
         modes = models.modes
     else:
         raise ValueError(

@@ -339,25 +339,27 @@ class WeightedSpectrum(Spectrum):
             return require_representable(self.lift(coefficient, coordinates) * root, "the dual coefficient")
 
 
-def symmetric_gram(K: Any) -> Array:
+def symmetric_gram(K: Any, name: str = "K") -> Array:
     """Check a Gram matrix, and return it as a new array, the mean of it and its transpose."""
-    gram = require_array("K", K)
-    require_ndim("K", gram, 2)
+    gram = require_array(name, K)
+    require_ndim(name, gram, 2)
     if gram.shape[0] != gram.shape[1]:
-        raise ValueError(f"K must be square, got shape {tuple(gram.shape)}")
-    return symmetrised(gram)
+        raise ValueError(f"{name} must be square, got shape {tuple(gram.shape)}")
+    return symmetrised(gram, name)
 
 
-def decompose_gram(gram: Array, sample_weight: Array | None, tolerance: float) -> Spectrum:
+def decompose_gram(
+    gram: Array, sample_weight: Array | None = None, tolerance: float = 0.0, name: str = "K"
+) -> Spectrum:
     """Decompose a matrix from `symmetric_gram`, which may be overwritten, with checked sample weights if any."""
     if sample_weight is None:
-        return Spectrum._trusted(**eigenpairs(gram, tolerance))
+        return Spectrum._trusted(**eigenpairs(gram, tolerance, name))
     root = array_namespace(gram).sqrt(sample_weight)
     with np.errstate(over="ignore"):
-        whitened = require_representable(root[:, None] * gram * root, "the weighted entry of K")
-    return WeightedSpectrum._trusted(**eigenpairs(whitened, tolerance), root_weight=root, gram=gram)
+        whitened = require_representable(root[:, None] * gram * root, f"the weighted entry of {name}")
+    return WeightedSpectrum._trusted(**eigenpairs(whitened, tolerance, name), root_weight=root, gram=gram)
 
 
-def as_spectrum(K: Any) -> Spectrum:
+def as_spectrum(K: Any, name: str = "K") -> Spectrum:
     """Return a `Spectrum` as it is, and decompose anything else as a Gram matrix."""
-    return K if isinstance(K, Spectrum) else Spectrum.from_gram(K)
+    return K if isinstance(K, Spectrum) else decompose_gram(symmetric_gram(K, name), name=name)

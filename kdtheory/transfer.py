@@ -11,7 +11,7 @@ from typing import Any, SupportsFloat
 import numpy as np
 
 from kdtheory._typing import Array
-from kdtheory._validation import require_real, require_representable, require_targets
+from kdtheory._validation import require_cross_gram, require_real, require_representable, require_targets
 from kdtheory.filters import Filter
 from kdtheory.spectral_fit import SpectralFit, evaluate
 from kdtheory.spectrum import Spectrum, as_spectrum
@@ -64,7 +64,7 @@ def distil_to_kernel(
     """
     _require_one_model(teacher)
     alpha = require_real("label_weight", label_weight)
-    spectrum = as_spectrum(K_student)
+    spectrum = as_spectrum(K_student, "K_student")
     if spectrum.n_points != teacher.spectrum.n_points:
         raise ValueError(
             f"K_student must have {teacher.spectrum.n_points} rows, one for each point of the teacher, got"
@@ -116,8 +116,9 @@ def distil_to_inputs(
     array([0.125     , 0.33333333])
     """
     _require_one_model(teacher)
-    targets = teacher.predict(K_cross)
-    spectrum = as_spectrum(K_student)
+    source = teacher.spectrum
+    targets = teacher.predict(require_cross_gram("K_cross", K_cross, source.n_points, like=source.eigenvalues))
+    spectrum = as_spectrum(K_student, "K_student")
     if spectrum.n_points != targets.shape[0]:
         raise ValueError(f"K_student must have {targets.shape[0]} rows, as many as K_cross, got {spectrum.n_points}")
     return _train(spectrum, targets, student)

@@ -1,5 +1,6 @@
 """Teachers and students that differ: other kernels, other inputs, turns, and label weights per point."""
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.linalg
@@ -213,6 +214,71 @@ def test_the_rate_counts_alternation_that_overshoots():
         alternate_distillation([[1.0]], [[1.0]], [1.0], **setting | {"label_weight_student": 17.0})
 
 
+@pytest.mark.parametrize(("scale", "ridge"), [(1.0, 1e-16), (1e17, 1.0), (1.0, 1e-300), (1e300, 1e-300)])
+@pytest.mark.parametrize("weights", [(0.0, 0.0), (1e-20, 0.0), (0.0, 1e-17), (1.0, 0.0), (2.0, 2.0)])
+def test_alternation_converges_with_ridges_that_rounding_hides(scale, ridge, weights):
+    """The rates are `ρ/(1 + ridge/scale)²`, below 1 however the floats round."""
+    alpha, beta = weights
+    K, y = scale * np.eye(3)[:, [2, 0, 1]][[2, 0, 1]], np.array([1.0, -2.0, 3.0])
+    setting = {"label_weight_student": alpha, "label_weight_teacher": beta}
+    run = alternate_distillation(K, K, y, ridge_student=ridge, ridge_teacher=2 * ridge, **setting)
+    with mpmath.workdps(700):
+        a_s, a_t = (mpmath.mpf(scale) / (mpmath.mpf(scale) + factor * mpmath.mpf(ridge)) for factor in (1, 2))
+        alpha, beta = mpmath.mpf(alpha), mpmath.mpf(beta)
+        exact = a_s * (alpha + (1 - alpha) * beta * a_t) / (1 - (1 - alpha) * (1 - beta) * a_s * a_t)
+        expected = float(exact)
+    if weights != (2.0, 2.0):  # where the first targets cancel
+        np.testing.assert_allclose(run.student.fitted, expected * y, rtol=1e-9)
+    assert run.rate <= 1.0
+
+
+def test_alternation_keeps_the_gap_of_slow_models_that_exaggerate_far_beyond_their_labels():
+    ridge, weight = 1e5 - 1.0, 1.0 - 1e5 * (1 - 1e-8)  # ρ = 1e10·(1 − 1e-8)² over M_s M_t = 1e-10
+    run = alternate_distillation(
+        np.eye(2),
+        np.eye(2),
+        [1.0, 2.0],
+        ridge_student=ridge,
+        ridge_teacher=ridge,
+        label_weight_student=weight,
+        label_weight_teacher=weight,
+    )
+    with mpmath.workdps(60):
+        a, alpha = 1 / (1 + mpmath.mpf(ridge)), mpmath.mpf(weight)
+        expected = float(a * (alpha + (1 - alpha) * alpha * a) / (1 - ((1 - alpha) * a) ** 2))
+    np.testing.assert_allclose(run.student.fitted, expected * np.array([1.0, 2.0]), rtol=1e-7)
+
+
+def test_alternation_of_different_kernels_keeps_the_gap_that_rounding_hides():
+    rng = np.random.default_rng(1)
+    A, B = (np.linalg.qr(rng.standard_normal((4, 4)))[0] for _ in range(2))
+    K_s, K_t = (u * [4.0, 3.0, 2.0, 1.0] @ u.T for u in (A, B))
+    y, ridge, weight = rng.standard_normal(4), 1e-17, 1e-17
+    kernels = ((K_s + K_s.T) / 2, (K_t + K_t.T) / 2)
+    run = alternate_distillation(
+        *kernels, y, ridge_student=ridge, ridge_teacher=ridge, label_weight_student=weight, label_weight_teacher=0.0
+    )
+    # To first order in ridge and weight the way left is `weight·I + ridge·(K_s⁻¹ + K_t⁻¹)`.
+    inverses = sum(np.linalg.inv(K) for K in kernels)
+    np.testing.assert_allclose(run.student.fitted, np.linalg.solve(np.eye(4) + inverses, y), rtol=1e-9)
+
+
+def test_alternation_on_fewer_eigenvectors_than_points_keeps_the_gap_too():
+    u = np.linalg.qr(np.random.default_rng(2).standard_normal((5, 5)))[0]
+    ours, theirs = Spectrum([2.0, 1.0], u[:, 1:3]), Spectrum([3.0, 2.0, 1.0], u[:, :3])
+    weights = {"label_weight_student": 1e-16, "label_weight_teacher": 0.0}
+    run = alternate_distillation(ours, theirs, u.sum(axis=1), ridge_student=1e-16, ridge_teacher=1e-16, **weights)
+    expected = [0.0, 1 / (1 + 1 / 2 + 1 / 2), 1 / (1 + 1 + 1), 0.0, 0.0]
+    np.testing.assert_allclose(u.T @ run.student.fitted, expected, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("weight", [1.9, -5.0])
+def test_alternation_of_targets_beyond_all_floats_is_an_overflow(weight):
+    setting = {"ridge_student": 9.0, "ridge_teacher": 9.0, "label_weight_student": weight, "label_weight_teacher": 0.5}
+    with pytest.raises(OverflowError, match="the target at index 0 is too large"):
+        alternate_distillation([[1.0]], [[1.0]], [1.7e308], **setting).rounds(3)
+
+
 def test_single_precision_reaches_the_limit_of_label_weights_per_point():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((9, 4))
@@ -312,7 +378,23 @@ TURNS = {"ridge_student": 1.0, "ridge_teacher": 1.0, "label_weight_student": 0.5
         ),
         (lambda: distil_to_kernel(SINGLE, K2, Ridge(1), label_weight=1e308 * 1.7), OverflowError, "the target of"),
         (lambda: distil_to_inputs(SINGLE, K2, np.eye(3), Ridge(1)), ValueError, "K_student must have 2 rows, as many"),
-        (lambda: distil_to_inputs(SINGLE, np.eye(3), K2, Ridge(1)), ValueError, "K_test must have 2 columns"),
+        (lambda: distil_to_inputs(SINGLE, np.eye(3), K2, Ridge(1)), ValueError, "^K_cross must have 2 columns"),
+        (lambda: distil_to_inputs(SINGLE, K2, -K2, Ridge(1)), ValueError, "^K_student must be positive semi-definite"),
+        (lambda: distil_to_kernel(SINGLE, [[1.0, np.nan], [0.0, 1.0]], Ridge(1)), ValueError, "^K_student must be fin"),
+        (lambda: alternate_distillation(-K2, K2, Y2, **TURNS), ValueError, "^K_student must be positive semi-definite"),
+        (lambda: alternate_distillation(K2, -K2, Y2, **TURNS), ValueError, "^K_teacher must be positive semi-definite"),
+        (lambda: alternate_distillation(K2, [[1.0, 2.0]], Y2, **TURNS), ValueError, "^K_teacher must be square"),
+        (lambda: alternate_distillation(K2, [1.0], Y2, **TURNS), ValueError, "^K_teacher must be 2-dimensional"),
+        (
+            lambda: alternate_distillation([[1.0, 2.0], [0.0, 1.0]], K2, Y2, **TURNS),
+            ValueError,
+            "^K_student must be symmetric, got 2.0 at",
+        ),
+        (
+            lambda: alternate_distillation(K2, np.full((2, 2), 1.7e308), Y2, **TURNS),
+            OverflowError,
+            "the eigenvalue of K_teacher at index 0 is too large",
+        ),
         (lambda: alternate_distillation(K2, np.eye(3), Y2, **TURNS), ValueError, "K_teacher must have 2 rows"),
         (
             lambda: alternate_distillation(K2, K2, Y2, **TURNS | {"ridge_teacher": 0.0}),
@@ -350,12 +432,26 @@ TURNS = {"ridge_student": 1.0, "ridge_teacher": 1.0, "label_weight_student": 0.5
         (lambda: per_sample([0.5, -0.1]), ValueError, "label_weights must be >= 0, got -0.1"),
         (lambda: per_sample([0.5, np.nan]), ValueError, "label_weights must be finite"),
         (lambda: per_sample([0.0, 0.0]).limit, ValueError, "label_weights must hold at least one > 0"),
+        (
+            lambda: (
+                selfdistill_per_sample(
+                    Spectrum.from_gram(K2, [0.0, 2.0]), Y2, ridge=1.0, n_steps=1, label_weights=[0.5, 0.0]
+                ).limit
+            ),
+            ValueError,
+            "label_weights must hold at least one > 0 at a point of sample weight > 0",
+        ),
         (lambda: per_sample([0.0, 2.5]).limit, ValueError, r"label_weights must be < 2.5 \(2 \+ ridge/d_max\)"),
     ],
 )
 def test_bad_input_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_label_weights_per_point_that_diverge_beyond_all_floats_are_an_overflow():
+    with pytest.raises(OverflowError, match="the target of step .* at index 0 is too large for float64"):
+        selfdistill_per_sample([[2.0, 1.0], [1.0, 2.0]], [1.0, -2.0], ridge=1.0, n_steps=400, label_weights=[50.0, 1.0])
 
 
 def per_sample(weights):

@@ -375,6 +375,25 @@ def test_extreme_noise_leaves_little_to_gain_and_no_nan(noise_variance):
             assert outlook.largest_gain < 0.5 * np.mean(signal**2) + 1e-6 * noise_variance
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-290, 1e290, 1e300])
+def test_the_best_ridge_is_found_near_the_ends_of_the_floating_point_range(scale):
+    K, signal, _, noise_variance = smooth_problem(20)
+    for describe in (distillation_outlook, can_distillation_help):
+        outlook = describe(K, signal, ridge=0.3, noise_variance=noise_variance)
+        scaled = describe(scale * K, signal, ridge=0.3 * scale, noise_variance=noise_variance)
+        assert scaled.best_ridge_is_interior == outlook.best_ridge_is_interior
+        np.testing.assert_allclose(scaled.best_ridge / scale, outlook.best_ridge, rtol=1e-6)
+        np.testing.assert_allclose(scaled.best_ridge_risk, outlook.best_ridge_risk, rtol=1e-6)
+
+
+def test_standard_errors_are_found_though_their_squares_leave_the_floating_point_range():
+    problem = {"K": [[2.0, 1.0], [1.0, 2.0]], "ridge": 1.0}
+    huge = can_distillation_help(y=[1.0, -2.0], noise_variance=1e200, **problem)
+    plain = can_distillation_help(y=[1e-100, -2e-100], noise_variance=1.0, **problem)
+    np.testing.assert_allclose(np.array(huge.standard_errors) / 1e200, plain.standard_errors, rtol=1e-9)
+    np.testing.assert_allclose(huge.risk / 1e200, plain.risk, rtol=1e-9)
+
+
 def test_a_gram_matrix_of_zeros_has_an_outlook_too():
     outlook = can_distillation_help(np.zeros((3, 3)), [1.0, 2.0, 3.0], ridge=1.0, noise_variance=0.1, n_bootstrap=3)
     assert outlook.n_steps_to_floor == 1
@@ -389,6 +408,9 @@ def test_a_gram_matrix_of_zeros_has_an_outlook_too():
         ({"ridge": 0.0}, ValueError, "ridge must be > 0, got 0.0"),
         ({"n_steps": 0}, ValueError, "n_steps must be >= 1, got 0"),
         ({"n_bootstrap": 1}, ValueError, "n_bootstrap must be >= 2, got 1"),
+        ({"random_state": -1}, ValueError, "random_state must be an integer >= 0 or a numpy.random.Generator, got -1"),
+        ({"random_state": "a"}, TypeError, "random_state must be an integer >= 0 or a numpy.random.Generator, got 'a'"),
+        ({"random_state": 1.5}, TypeError, "random_state must be an integer >= 0 or a numpy.random.Generator, got 1.5"),
         ({"y": [1.0]}, ValueError, "y must have 2 rows"),
         ({"y": [np.nan, 1.0]}, ValueError, "y must be finite, got nan at index 0"),
     ],

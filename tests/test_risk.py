@@ -58,6 +58,26 @@ def test_in_sample_risk_is_that_of_the_hat_matrix(problem, filter_, noise_varian
     np.testing.assert_allclose(risk.total, bias + variance, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda K, y, fit: in_sample_risk(K, y, fit, noise_variance=1.0),
+        lambda K, y, fit: out_of_sample_risk(K, y, fit, noise_variance=1.0, K_test=K, signal_test=y),
+        lambda K, y, fit: sure(K, y, fit, noise_variance=1.0),
+        lambda K, _, fit: degrees_of_freedom(K, fit),
+    ],
+)
+def test_models_fitted_on_another_spectrum_are_refused(call):
+    K, y = np.diag([2.0, 1.0]), np.array([1.0, 2.0])
+    message = r"models must be fitted on the spectrum of K, got models on the eigenvalue 5.0 where K has 2.0"
+    with pytest.raises(ValueError, match=message):
+        call(K, y, fit_filter(5.0 * np.eye(2), y, Ridge(1.0)))
+    with pytest.raises(ValueError, match="models must be fitted on the spectrum of K"):
+        call(K, y, fit_filter(K * (1 + 1e-6), y, Ridge(1.0)))
+    call(K, y, fit_filter(K * (1 + 1e-15), y, Ridge(1.0)))
+    call(K, y, fit_filter(K.astype(np.float32), y, Ridge(1.0)))
+
+
 @given(problems(), any_filter, variances)
 def test_out_of_sample_risk_is_that_of_the_prediction_matrix(problem, filter_, noise_variance):
     P = problem.K_test @ (problem.eigenvectors * filter_(problem.eigenvalues)) @ problem.eigenvectors.T

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from kdtheory import GradientDescent, GradientFlow, Ridge, flow_trajectories
+from kdtheory import GradientDescent, GradientFlow, Ridge, flow_trajectories, in_sample_risk
 from tests.oracles import descend_literally, exact_descent, exact_flow
 from tests.strategies import log_uniform, spectra
 
@@ -96,6 +96,18 @@ def test_gradient_descent_is_right_to_twelve_digits(case):
         assert_close(filter_([d])[0], coefficient, TOLERANCE)
     else:
         np.testing.assert_allclose(filter_([d])[0], learning_rate * n_iterations, rtol=1e-15)
+
+
+@pytest.mark.parametrize("n_iterations", [0, 1, 5, 10**6])
+def test_gradient_descent_is_right_where_eigenvalue_and_weight_decay_add_up_to_more_than_floats_hold(n_iterations):
+    d, learning_rate, decay = 1e308, 1e-309, 1.6e308
+    coefficient, shrinkage, residual = exact_descent(d, learning_rate, n_iterations, 0.0, False, decay, 60)
+    filter_ = GradientDescent(learning_rate, n_iterations, weight_decay=decay)
+    assert_close(filter_.shrinkage([d])[0], shrinkage, TOLERANCE)
+    assert_close(filter_.residual([d])[0], residual, TOLERANCE)
+    assert abs(float(filter_([d])[0]) - coefficient) <= mpmath.mpf(1e-322)
+    moved = GradientDescent(learning_rate, n_iterations, momentum=0.5, weight_decay=decay).shrinkage([d])[0]
+    assert_close(moved, exact_descent(d, learning_rate, n_iterations, 0.5, False, decay, 60)[1], 1e-9)
 
 
 @settings(max_examples=500)
@@ -243,3 +255,32 @@ def test_the_largest_stable_learning_rate_is_named_and_is_the_largest():
 def test_bad_parameters_are_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@given(st.integers(0, 10**6).map(lambda half: 2 * half + 1), st.floats(1e-3, 30.0))
+def test_an_odd_number_of_steps_is_as_close_to_the_flow_only_without_overshooting(n_iterations, x):
+    """`0 <= e^{−x} − (1 − x/k)^k <= 2e^{−2}/k·(1 + o(1))` for x <= k; beyond, each step leaves the other sign."""
+    assume(x < 2 * n_iterations)
+    descent = GradientDescent(x / n_iterations, n_iterations).residual([1.0])[0]
+    flow = GradientFlow(x).residual([1.0])[0]
+    if x <= n_iterations:
+        assert descent <= flow * (1 + 1e-12)
+        assert flow - descent <= 2 * np.exp(-2) / n_iterations * (1 + 2 / n_iterations) + 1e-15
+    else:
+        assert descent < 0.0
+        np.testing.assert_allclose(flow - descent, np.exp(-x) + (x / n_iterations - 1) ** n_iterations, rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_iterations", [1, 11, 1001, 100_001])
+def test_an_odd_number_of_the_longest_stable_steps_is_far_from_the_flow(n_iterations):
+    longest = (2 - 1e-3 / n_iterations) * n_iterations
+    gap = GradientFlow(longest).residual([1.0]) - GradientDescent(longest / n_iterations, n_iterations).residual([1.0])
+    assert gap[0] > 0.99
+
+
+@pytest.mark.parametrize("x", [1.0, 5.0, 30.0, 300.0])
+def test_no_multiple_of_the_risk_of_early_stopping_bounds_that_of_ridge_regression(x):
+    """Without noise, on one mode `d = x/time`, the ratio is `(e^x/(1 + x))²`, and grows without bound."""
+    setting = {"K": [[x]], "signal": [1.0], "noise_variance": 0.0}
+    ridge, flow = (in_sample_risk(models=filter_, **setting).total for filter_ in (Ridge(1.0), GradientFlow(1.0)))
+    np.testing.assert_allclose(ridge / flow, (np.exp(x) / (1 + x)) ** 2, rtol=1e-11)

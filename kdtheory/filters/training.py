@@ -182,13 +182,15 @@ def descend(
     """Progress of gradient descent after one number of steps, or after an array of integers that broadcasts."""
     xp = array_namespace(eigenvalues)
     _require_stable(float(xp.max(eigenvalues)), learning_rate, momentum, nesterov, weight_decay)
-    total, total_error = two_sum(eigenvalues, xp.full_like(eigenvalues, weight_decay))
-    rate, rate_error = two_product(total, xp.full_like(eigenvalues, learning_rate))
-    rate_error = rate_error + learning_rate * total_error
+    # Halving is exact, and keeps the sum of two huge numbers finite; of tiny ones it could lose a digit.
+    unit = 2.0 if max(float(xp.max(eigenvalues)), weight_decay) > 0.25 * float(xp.finfo(eigenvalues.dtype).max) else 1.0
+    total, total_error = two_sum(eigenvalues / unit, xp.full_like(eigenvalues, weight_decay / unit))
+    rate, rate_error = two_product(total, xp.full_like(eigenvalues, learning_rate * unit))
+    rate_error = rate_error + learning_rate * unit * total_error
     if momentum == 0.0:
         start, learned = _powers(rate, rate_error, n_iterations)
         steps = xp.asarray(n_iterations, dtype=rate.dtype, device=device(rate)) + xp.zeros_like(rate)
-        coefficient = _per_eigenvalue(total, learned, rate * steps, learning_rate * steps)
+        coefficient = _per_eigenvalue(total, learned, rate * steps, unit * learning_rate * steps) / unit
     else:
         start, per_rate = _momentum_powers(rate, rate_error, momentum, nesterov, n_iterations)
         learned = rate * per_rate
