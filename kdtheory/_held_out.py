@@ -115,11 +115,11 @@ def _changes_of_group(problem: CenteredProblem, rows: Array, modes: Sequence[Mod
     fixed = -share[:, None] * share
     if spectrum.eigenvalues.shape[0] < spectrum.n_points:
         fixed = fixed + xp.eye(rows.shape[0], dtype=basis.dtype) - basis @ basis.T
-    outside = xp.take(_outside(problem), rows, axis=0)
+    off_range = xp.take(outside(problem), rows, axis=0)
     at_ridge = []
     for mode in modes:
         block = (basis * mode.residual) @ basis.T + fixed
-        padded, error = spectrum.coordinates(problem.targets), outside
+        padded, error = spectrum.coordinates(problem.targets), off_range
         changes, moved = [], []
         for _ in range(n_steps):
             residual = mode.residual if padded.ndim == 1 else mode.residual[:, None]
@@ -155,15 +155,15 @@ def _diagonals(problem: CenteredProblem, decays: Array) -> Array:
     u = problem.spectrum.eigenvectors
     n_ridges, n_steps, rank = decays.shape
     columns = xp.reshape(decays, (n_ridges * n_steps, rank)).T
-    blocks, off_range = [], []
+    blocks, off_diagonal = [], []
     for start in range(0, u.shape[0], _ROWS_AT_ONCE):
         squares = u[start : start + _ROWS_AT_ONCE, :] ** 2
         blocks.append(squares @ columns)
-        off_range.append(1.0 - xp.sum(squares, axis=1))
+        off_diagonal.append(1.0 - xp.sum(squares, axis=1))
     diagonals = xp.reshape(xp.concat(blocks).T, (n_ridges, n_steps, u.shape[0]))
     fixed = -problem.shares  # of the direction that the intercept fits whole
     if rank < u.shape[0]:
-        fixed = fixed + xp.maximum(xp.concat(off_range), xp.zeros_like(fixed))  # R is one where K is zero
+        fixed = fixed + xp.maximum(xp.concat(off_diagonal), xp.zeros_like(fixed))  # R is one where K is zero
     first = diagonals[:, :1, :] + fixed
     return xp.concat([first, diagonals[:, 1:, :]], axis=1)
 
@@ -174,11 +174,11 @@ def _lift_residuals(problem: CenteredProblem, decays: Array) -> Array:
     lifted = problem.spectrum.lift(decays, problem.spectrum.coordinates(problem.targets))
     if decays.shape[-1] == problem.spectrum.n_points:
         return lifted
-    first = lifted[:, :1, ...] + _outside(problem)
+    first = lifted[:, :1, ...] + outside(problem)
     return xp.concat([first, lifted[:, 1:, ...]], axis=1)
 
 
-def _outside(problem: CenteredProblem) -> Array:
+def outside(problem: CenteredProblem) -> Array:
     """Return what the eigenvectors leave of the whitened targets: nothing, if there are as many as points."""
     spectrum = problem.spectrum
     xp = array_namespace(spectrum.eigenvalues)

@@ -44,8 +44,8 @@ def test_what_is_left_out_is_positive_semidefinite_with_a_trace_within_the_toler
     assume(found is not None)
     d, u = found
     remainder = K - u * d @ u.T
-    assert np.trace(remainder) <= tolerance + 2 * rounding(K)
-    assert np.linalg.eigvalsh(remainder)[0] >= -rounding(K) - 1e-300
+    assert np.trace(remainder) <= tolerance + 4 * rounding(K)
+    assert np.linalg.eigvalsh(remainder)[0] >= -4 * rounding(K)
     assert np.all(np.diff(d) <= 0)
     np.testing.assert_allclose(u.T @ u, np.eye(len(d)), atol=1e-13)
 

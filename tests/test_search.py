@@ -212,6 +212,34 @@ def test_the_chosen_model_is_fitted_on_all_points(per_output):
         np.testing.assert_allclose(fitted, path.fitted[-1] + y[:, output].mean(), rtol=1e-8)
 
 
+@pytest.mark.parametrize("intercept", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_matrix_of_low_numerical_rank_gives_the_same_errors_and_the_same_model(intercept, weighted):
+    rng = np.random.default_rng(0)
+    X, X_test = rng.standard_normal((300, 2)), rng.standard_normal((40, 2))
+    K, K_test = (np.exp(-0.1 * np.sum((each[:, None] - X) ** 2, axis=2)) for each in (X, X_test))
+    y, weight = np.sin(X).sum(axis=1) + 0.3 * rng.standard_normal(300) + 1.0, rng.integers(0, 3, 300) * 0.5
+    options = {"ridges": np.geomspace(1e-2, 1e2, 5), "n_steps": 6, "fit_intercept": intercept}
+    weight = weight if weighted else None
+    low = search_selfdistillation(K, y, sample_weight=weight, **options)
+    whole = search_selfdistillation(Spectrum.from_gram(K, weight), y, **options)
+    assert len(low.problem.spectrum.eigenvalues) < 100
+    np.testing.assert_allclose(low.errors, whole.errors, rtol=1e-8)
+    np.testing.assert_allclose(low.scores, whole.scores, rtol=1e-7)
+    assert low.best_n_steps == whole.best_n_steps
+    dual, intercepts = zip(low.fit(), whole.fit(), strict=True)
+    np.testing.assert_allclose(K_test @ dual[0] + intercepts[0], K_test @ dual[1] + intercepts[1], atol=1e-8)
+
+
+def test_sample_weights_may_be_given_beside_the_matrix_or_in_its_spectrum():
+    K, y = problem()
+    weight = 1.0 + np.arange(len(y)) % 3
+    options = {"ridges": RIDGES, "n_steps": 3, "fit_intercept": True}
+    beside = search_selfdistillation(K, y, sample_weight=weight, **options)
+    within = search_selfdistillation(Spectrum.from_gram(K, weight), y, **options)
+    np.testing.assert_allclose(beside.errors, within.errors, rtol=1e-9)
+
+
 def test_targets_of_zero_are_fitted_by_plain_kernel_ridge_regression():
     K, _ = problem()
     search = search_selfdistillation(K, np.zeros(24), ridges=RIDGES, n_steps=5)
