@@ -1,0 +1,24 @@
+"""scikit-learn estimators: self-distilled kernel ridge, its choice by exact leave-one-out, and gradient flow.
+
+Needs scikit-learn, skops and tqdm: `pip install "kdtheory[estimators]"`.
+"""
+
+import importlib.util
+
+if importlib.util.find_spec("sklearn") is None:
+    raise ModuleNotFoundError('kdtheory.estimators needs scikit-learn: pip install "kdtheory[estimators]"')
+
+from kdtheory.estimators.classification import SelfDistilledKernelClassifier, SelfDistilledKernelClassifierCV
+from kdtheory.estimators.flow import GradientFlowRegressor
+from kdtheory.estimators.persistence import load, save
+from kdtheory.estimators.regression import SelfDistilledKernelRidge, SelfDistilledKernelRidgeCV
+
+__all__ = [
+    "GradientFlowRegressor",
+    "SelfDistilledKernelClassifier",
+    "SelfDistilledKernelClassifierCV",
+    "SelfDistilledKernelRidge",
+    "SelfDistilledKernelRidgeCV",
+    "load",
+    "save",
+]

@@ -1,0 +1,206 @@
+"""The search that both CV estimators run: ridges, numbers of fits, label weights and gammas by exact held-out errors."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable
+from inspect import signature
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.metrics.pairwise import kernel_metrics
+from sklearn.model_selection import check_cv
+
+from kdtheory._typing import Array
+from kdtheory._validation import (
+    require_bool,
+    require_nonnegative,
+    require_positive,
+    require_vector,
+    require_weights,
+)
+from kdtheory.estimators._kernel_machine import KernelMachine
+from kdtheory.search import SelfDistillationSearch, search_selfdistillation
+from kdtheory.spectrum import Spectrum
+
+_RIDGES = np.geomspace(1e-6, 1e2, 20)
+"""The default grid, in units of the mean diagonal of the (centred) Gram matrix."""
+
+
+class _Tried(NamedTuple):
+    """All candidates with one Gram matrix, without the matrix."""
+
+    parameters: list[dict[str, Any]]
+    errors: np.ndarray
+    scores: np.ndarray
+
+    @classmethod
+    def of(cls, gamma: float | None, found: SelfDistillationSearch) -> _Tried:
+        parameters = [
+            _parameters(ridge, n_steps, found.label_weights_of(row, n_steps), gamma)
+            for row, ridge in enumerate(found.ridges.tolist())
+            for n_steps in range(1, found.n_steps + 1)
+        ]
+        return cls(parameters, found.errors.ravel(), found.scores.ravel())
+
+
+class KernelSearch(KernelMachine):
+    """Kernel machines that choose their own ridge, number of fits, label weights and gamma.
+
+    Those who inherit store the parameters `ridges`, `n_steps`, `label_weight`, `gammas`, `cv` and `verbose`.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        """State without `search_`, which holds matrices of the size of the Gram matrix."""
+        return {name: value for name, value in super().__getstate__().items() if name != "search_"}
+
+    def _search(
+        self,
+        X: Array,
+        targets: Array,
+        y: Array,
+        sample_weight: Any,
+        *,
+        per_output: bool = False,
+        classifier: bool = False,
+    ) -> SelfDistillationSearch:
+        """Search, fit what was found on all points, and store the results; `y` is what folds are stratified by."""
+        folds = None if self.cv is None else fold_numbers(self.cv, X, y, classifier)
+        label_weights, unit_interval = self._label_weights()
+        gammas = self._gammas()
+        tried: list[_Tried] = []
+        best, plain_error, plain_predictions = None, np.inf, None
+        for gamma in _with_progress(gammas, require_bool("verbose", self.verbose)):
+            K = self._gram(X, gamma=gamma)
+            found = search_selfdistillation(
+                K if sample_weight is None else Spectrum.from_gram(K, sample_weight),
+                targets,
+                ridges=self._ridges(K, sample_weight),
+                n_steps=self.n_steps,
+                label_weights=label_weights,
+                unit_interval=unit_interval,
+                per_output=per_output,
+                groups=folds,
+                fit_intercept=self.fit_intercept,
+            )
+            tried.append(_Tried.of(gamma, found))
+            if found.plain_error < plain_error:
+                plain_error, plain_predictions = found.plain_error, found.plain_held_out_predictions
+            if best is None or found.best_score < best.best_score:  # only this one keeps its large matrices
+                best, number = found, len(tried) - 1
+        self.best_params_ = _parameters(best.best_ridge, best.best_n_steps, best.best_label_weights, gammas[number])
+        self.best_score_ = -best.best_error
+        self.best_index_ = number * best.errors.size + _entry(best)
+        self.cv_results_ = _results(tried)
+        self.loo_error_path_ = best.errors
+        self.ridges_ = best.ridges
+        self.search_ = best
+        self.distillation_gain_, self.distillation_gain_se_ = best.gain_over(plain_predictions)
+        self._keep(X, *best.fit())
+        return best
+
+    def _fitted_gamma(self) -> Any:
+        return self.best_params_.get("gamma", self.gamma)
+
+    def _gammas(self) -> list[float | None]:
+        if self.gammas is None:
+            return [None]
+        if not isinstance(self.kernel, str) or "gamma" not in signature(kernel_metrics()[self.kernel]).parameters:
+            raise ValueError(f"gammas must be None for a kernel without gamma, got kernel={self.kernel!r}")
+        return [require_nonnegative("gammas", gamma) for gamma in require_vector("gammas", self.gammas).tolist()]
+
+    def _ridges(self, K: Array, sample_weight: Any) -> Array:
+        if self.ridges is None:
+            return _RIDGES * _scale(K, sample_weight, self.fit_intercept)
+        ridges = require_vector("ridges", self.ridges)
+        for ridge in ridges.tolist():
+            require_positive("ridges", ridge)
+        return ridges
+
+    def _label_weights(self) -> tuple[np.ndarray | None, bool]:
+        if isinstance(self.label_weight, str):
+            if self.label_weight not in ("loo", "unit-interval"):
+                raise ValueError(
+                    f"label_weight must be 'loo', 'unit-interval' or one or more numbers, got {self.label_weight!r}"
+                )
+            return None, self.label_weight == "unit-interval"
+        numbers = [self.label_weight] if np.ndim(self.label_weight) == 0 else self.label_weight
+        return require_vector("label_weight", numbers), False
+
+
+def fold_numbers(cv: Any, X: Array, y: Array, classifier: bool) -> np.ndarray:
+    """Number of the fold that leaves each point out, of a splitter whose folds are a partition of the points."""
+    n_points = X.shape[0]
+    folds = np.full(n_points, -1)
+    for number, (kept, left_out) in enumerate(check_cv(cv, y, classifier=classifier).split(X, y)):
+        rest = np.ones(n_points, dtype=bool)
+        rest[left_out] = False
+        if np.any(folds[left_out] >= 0) or not np.array_equal(np.sort(kept), np.flatnonzero(rest)):
+            raise ValueError(
+                "cv must leave out every point exactly once, and train on all others, got other splits in the fold"
+                f" {number} of {cv!r}"
+            )
+        folds[left_out] = number
+    if np.any(folds < 0):
+        raise ValueError(
+            f"cv must leave out every point exactly once, got {cv!r}, which never leaves out the point"
+            f" {int(np.argmax(folds < 0))}"
+        )
+    return folds
+
+
+def _scale(K: Array, sample_weight: Any, fit_intercept: bool) -> float:
+    """Mean diagonal of the (centred) Gram matrix; one where that is zero, as for points that are all the same."""
+    n_points = K.shape[0]
+    weights = np.ones(n_points)
+    if sample_weight is not None:
+        weights = require_weights("sample_weight", sample_weight, n_points, like=weights)
+    shares = weights / np.sum(weights)
+    mean = float(shares @ np.diagonal(K))
+    scale = mean - float(shares @ (K @ shares)) if fit_intercept else mean
+    return scale if scale > 1e-12 * abs(mean) else 1.0
+
+
+def _with_progress(gammas: list[float | None], verbose: bool) -> Iterable[float | None]:
+    if not verbose:
+        return gammas
+    if importlib.util.find_spec("tqdm") is None:
+        raise ModuleNotFoundError('verbose=True needs tqdm: pip install "kdtheory[estimators]"')
+    from tqdm import tqdm
+
+    return tqdm(gammas, desc="kernels", unit="kernel")
+
+
+def _parameters(ridge: Any, n_steps: Any, label_weights: Any, gamma: float | None) -> dict[str, Any]:
+    """Parameters that make the plain estimator the chosen one."""
+    weights = np.asarray(label_weights)
+    parameters = {
+        "ridge": float(ridge),
+        "n_steps": int(n_steps),
+        "label_weight": weights.tolist() if weights.size else 0.0,
+    }
+    return parameters if gamma is None else {**parameters, "gamma": gamma}
+
+
+def _entry(found: SelfDistillationSearch) -> int:
+    """Number of the chosen model among those of its search, row by row."""
+    row = int(np.flatnonzero(found.ridges == found.best_ridge)[0])
+    return row * found.errors.shape[1] + int(found.best_n_steps) - 1
+
+
+def _results(tried: list[_Tried]) -> dict[str, Any]:
+    """One row for every gamma, ridge and number of fits, as scikit-learn's searches have them."""
+    parameters = [each for candidates in tried for each in candidates.parameters]
+    columns = {}
+    for name in parameters[0]:
+        columns[f"param_{name}"] = np.empty(len(parameters), dtype=object if name == "label_weight" else None)
+        columns[f"param_{name}"][:] = [each[name] for each in parameters]
+    scores = np.concatenate([candidates.scores for candidates in tried])
+    return {
+        "params": parameters,
+        **columns,
+        "mean_test_score": -np.concatenate([candidates.errors for candidates in tried]),
+        "selection_score": -scores,
+        "rank_test_score": rankdata(scores, method="min").astype(np.int64),
+    }

@@ -1,0 +1,192 @@
+"""Kernel regression by gradient flow, stopped early."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.model_selection import check_cv, train_test_split
+
+from kdtheory._intercept import CenteredProblem
+from kdtheory._typing import Array
+from kdtheory._validation import require_nonnegative, require_positive, require_vector, require_weights
+from kdtheory.estimators._kernel_machine import KernelMachine
+from kdtheory.filters import GradientFlow
+from kdtheory.spectral_fit import fit_filter
+
+_GRID = np.geomspace(1e-1, 1e7, 65)
+"""Times of the default grid, in units of one over the largest eigenvalue."""
+
+
+class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
+    """Kernel regression trained by gradient flow on `½‖f − y‖²` from the mean of the targets, and stopped early.
+
+    This is what an infinitely wide network learns that is trained until some time. The time regularises like the
+    penalty of kernel ridge regression, about `1/ridge`.
+
+    Parameters
+    ----------
+    time : float, default None
+        When to stop, >= 0, in units of one over the eigenvalues of the Gram matrix. None: the best of `times`.
+    times : array of shape (n_times,), default None
+        Times to choose from when `time` is None. None: 65 times from 0.1 to 1e7 over the largest eigenvalue.
+    cv : int, splitter or iterable of splits, default 5
+        Folds whose held-out error chooses the time, as for scikit-learn's searches. Every fold is fitted exactly.
+    validation_fraction : float, default None
+        Share of the points, > 0 and < 1, to hold out once for the choice of the time, in place of `cv`.
+    random_state : int, RandomState instance or None, default None
+        Which points `validation_fraction` holds out.
+    kernel : str or callable, default="rbf"
+        Kernel, a name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", or a function of two points.
+    gamma : float, default None
+        Parameter of the rbf, laplacian, polynomial, chi2 and sigmoid kernels; None: that of scikit-learn.
+    degree : float, default 3
+        Degree of the polynomial kernel.
+    coef0 : float, default 1
+        Constant of the polynomial and sigmoid kernels.
+    kernel_params : dict, default None
+        Further arguments of a kernel that is a function.
+    fit_intercept : bool, default True
+        Start at the (weighted) mean of the targets, and centre the kernel, so that no constant has to be learned.
+
+    Attributes
+    ----------
+    time_ : float
+        Time at which the model stopped.
+    times_, validation_errors_ : arrays of shape (n_times,)
+        Times tried, and their mean squared held-out errors; only with `time=None`.
+    dual_coef_ : array of shape (n_samples,) or (n_samples, n_targets)
+        Dual coefficients c in `f(x) = Σ_i k(x, x_i) c_i + intercept_`.
+    intercept_ : float or array of shape (n_targets,)
+    X_fit_ : array or sparse matrix of shape (n_samples, n_features), or None
+        Training points; None for a precomputed kernel.
+    effective_dof_ : float
+        Effective degrees of freedom, those of the intercept included.
+    n_features_in_, feature_names_in_
+        As in every estimator of scikit-learn.
+
+    Notes
+    -----
+    Cost: one eigendecomposition for each fold and one for all points, whatever the number of times. The final model is
+    trained on all points, until the chosen time. Sample weights weigh points in the loss and in the held-out errors.
+
+    Source: Nagarajan et al. (2023), eqs. 12 and 13.
+
+    See Also
+    --------
+    sklearn.kernel_ridge.KernelRidge : the same with a penalty in place of the stopping time.
+    kdtheory.GradientFlow : the filter.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.linspace(0.0, 1.0, 20)[:, None]
+    >>> model = GradientFlowRegressor(gamma=10.0).fit(X, np.sin(6.0 * X[:, 0]))
+    >>> model.predict([[0.5]]).round(3), bool(model.time_ in model.times_)
+    (array([0.141]), True)
+    """
+
+    def __init__(
+        self,
+        time: float | None = None,
+        *,
+        times: Any = None,
+        cv: Any = 5,
+        validation_fraction: float | None = None,
+        random_state: Any = None,
+        kernel: Any = "rbf",
+        gamma: float | None = None,
+        degree: float = 3,
+        coef0: float = 1,
+        kernel_params: dict[str, Any] | None = None,
+        fit_intercept: bool = True,
+    ) -> None:
+        self.time = time
+        self.times = times
+        self.cv = cv
+        self.validation_fraction = validation_fraction
+        self.random_state = random_state
+        self.kernel = kernel
+        self.gamma = gamma
+        self.degree = degree
+        self.coef0 = coef0
+        self.kernel_params = kernel_params
+        self.fit_intercept = fit_intercept
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> GradientFlowRegressor:
+        """Train until the given time, or until the one with the least held-out error.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (n_samples, n_features)
+            Training points, or for a precomputed kernel their Gram matrix, (n_samples, n_samples).
+        y : array of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : array of shape (n_samples,), default None
+            Weights >= 0; a weight counts as so many copies of its point.
+
+        Returns
+        -------
+        GradientFlowRegressor
+            The fitted estimator itself.
+        """
+        X, y = self._validated(X, y, multi_output=True, y_numeric=True)
+        K = self._gram(X)
+        problem = CenteredProblem.of(K, y, self.fit_intercept, sample_weight)
+        if self.time is None:
+            self.times_ = self._times(float(problem.spectrum.eigenvalues[0]))
+            self.validation_errors_ = self._held_out_errors(K, y, sample_weight)
+            self.time_ = float(self.times_[np.argmin(self.validation_errors_)])
+        else:
+            self.time_ = require_nonnegative("time", self.time)
+        dual_coef, intercept, dof = _trained(problem, [self.time_])
+        self._keep(X, dual_coef[0], intercept[0])
+        self.effective_dof_ = float(dof[0]) + float(self.fit_intercept)
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """Predict at points of shape (m, n_features), or from kernel values of shape (m, n_samples)."""
+        return self._evaluate(X)
+
+    def _times(self, largest: float) -> np.ndarray:
+        if self.times is None:
+            return _GRID / largest if largest > 0.0 else _GRID
+        times = np.asarray(require_vector("times", self.times), dtype=np.float64)
+        for time in times.tolist():
+            require_nonnegative("times", time)
+        return times
+
+    def _held_out_errors(self, K: Array, y: Array, sample_weight: Any) -> np.ndarray:
+        targets = y.reshape(len(y), -1)
+        weights = None if sample_weight is None else require_weights("sample_weight", sample_weight, len(y), like=K)
+        total, weight = np.zeros(len(self.times_)), 0.0
+        for kept, left_out in self._splits(K, y):
+            of_kept, of_left_out = (None, None) if weights is None else (weights[kept], weights[left_out])
+            problem = CenteredProblem.of(K[np.ix_(kept, kept)], targets[kept], self.fit_intercept, of_kept)
+            dual_coef, intercept, _ = _trained(problem, self.times_.tolist())
+            predictions = K[np.ix_(left_out, kept)] @ dual_coef + intercept[:, None]
+            squares = np.mean((predictions - targets[left_out]) ** 2, axis=2)
+            total += np.sum(squares, axis=1) if of_left_out is None else squares @ of_left_out
+            weight += float(len(left_out) if of_left_out is None else np.sum(of_left_out))
+        if weight == 0.0:
+            raise ValueError("sample_weight must hold a weight > 0 for a point that is held out, got zeros only")
+        return total / weight
+
+    def _splits(self, K: Array, y: Array) -> Any:
+        if self.validation_fraction is None:
+            return check_cv(self.cv, y).split(K, y)
+        share = require_positive("validation_fraction", self.validation_fraction)
+        if not share < 1.0:
+            raise ValueError(f"validation_fraction must be < 1, got {self.validation_fraction!r}")
+        return [train_test_split(np.arange(len(y)), test_size=share, random_state=self.random_state)]
+
+
+def _trained(problem: CenteredProblem, times: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Dual coefficients, intercepts and degrees of freedom, the first axis counting the times."""
+    # Long training makes the coefficients on zero eigenvalues huge, and they do nothing at points of the same kernel.
+    spectrum = problem.spectrum.positive() if problem.spectrum.rank else problem.spectrum
+    fit = fit_filter(spectrum, problem.targets, [GradientFlow(time) for time in times])
+    parts = [problem.original(dual_coef) for dual_coef in fit.dual_coef]
+    dual_coef, intercept = (np.stack(part) for part in zip(*parts, strict=True))
+    return dual_coef, intercept, fit.effective_dof
