@@ -20,7 +20,7 @@ _FORMATS = ("csr", "csc")
 
 
 class KernelMachine(BaseEstimator):
-    """Functions `f(x) = Σ_i k(x, x_i) dual_coef_i + intercept`, with the kernel parameters of scikit-learn's KernelRidge.
+    """Functions `f(x) = Σ_i k(x, x_i) dual_coef_i + intercept`, with the kernel parameters of `KernelRidge`.
 
     Those who inherit store the parameters `kernel`, `gamma`, `degree`, `coef0` and `kernel_params`, and call `_keep` at
     the end of `fit`.
@@ -37,12 +37,10 @@ class KernelMachine(BaseEstimator):
         return isinstance(self.kernel, str) and self.kernel == "precomputed"
 
     def _validated(self, X: Any, y: Any, *, n_least: int = 1, **checks: Any) -> tuple[Array, Array]:
-        """Inputs and targets as scikit-learn checks them, after the kernel parameters."""
+        """Return inputs and targets as scikit-learn checks them, after checking the kernel parameters."""
         self._check_kernel()
         formats = False if self._is_precomputed() else _FORMATS
-        X, y = validate_data(
-            self, X, y, accept_sparse=formats, dtype=np.float64, ensure_min_samples=n_least, **checks
-        )
+        X, y = validate_data(self, X, y, accept_sparse=formats, dtype=np.float64, ensure_min_samples=n_least, **checks)
         if self._is_precomputed() and X.shape[0] != X.shape[1]:
             raise ValueError(f"X must be a square matrix for kernel='precomputed', got shape {X.shape}")
         return X, y
@@ -59,7 +57,7 @@ class KernelMachine(BaseEstimator):
             raise TypeError(f"kernel_params must be None or a dict, got {self.kernel_params!r}")
 
     def _fitted_gamma(self) -> Any:
-        """The gamma to predict with; estimators that search for it return what they have found."""
+        """Return the gamma to predict with; estimators that search for it return what they have found."""
         return self.gamma
 
     def _gram(self, X: Array, Y: Array | None = None, *, gamma: Any = None) -> Array:

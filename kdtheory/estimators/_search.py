@@ -1,4 +1,4 @@
-"""The search that both CV estimators run: ridges, numbers of fits, label weights and gammas by exact held-out errors."""
+"""The search of both CV estimators: ridges, numbers of fits, label weights and gammas by exact held-out errors."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class KernelSearch(KernelMachine):
         label_weights, unit_interval = self._label_weights()
         gammas = self._gammas()
         tried: list[_Tried] = []
-        best, plain_error, plain_predictions = None, np.inf, None
+        best, plain = None, None
         for gamma in _with_progress(gammas, require_bool("verbose", self.verbose)):
             K = self._gram(X, gamma=gamma)
             found = search_selfdistillation(
@@ -84,11 +84,13 @@ class KernelSearch(KernelMachine):
                 groups=folds,
                 fit_intercept=self.fit_intercept,
             )
+            if best is None or found.best_score < best.best_score:  # only the best keeps its large matrices
+                best, number = found, len(tried)
+            if plain is None or found.plain_error < plain[0]:
+                plain = found.plain_error, found.plain_held_out_predictions
             tried.append(_Tried.of(gamma, found))
-            if found.plain_error < plain_error:
-                plain_error, plain_predictions = found.plain_error, found.plain_held_out_predictions
-            if best is None or found.best_score < best.best_score:  # only this one keeps its large matrices
-                best, number = found, len(tried) - 1
+        if best is None or plain is None:
+            raise ValueError(f"gammas must hold at least one value, got {self.gammas!r}")
         self.best_params_ = _parameters(best.best_ridge, best.best_n_steps, best.best_label_weights, gammas[number])
         self.best_score_ = -best.best_error
         self.best_index_ = number * best.errors.size + _entry(best)
@@ -96,7 +98,7 @@ class KernelSearch(KernelMachine):
         self.loo_error_path_ = best.errors
         self.ridges_ = best.ridges
         self.search_ = best
-        self.distillation_gain_, self.distillation_gain_se_ = best.gain_over(plain_predictions)
+        self.distillation_gain_, self.distillation_gain_se_ = best.gain_over(plain[1])
         self._keep(X, *best.fit())
         return best
 
@@ -130,7 +132,7 @@ class KernelSearch(KernelMachine):
 
 
 def fold_numbers(cv: Any, X: Array, y: Array, classifier: bool) -> np.ndarray:
-    """Number of the fold that leaves each point out, of a splitter whose folds are a partition of the points."""
+    """Return the number of the fold that leaves each point out, of splits whose folds are a partition of the points."""
     n_points = X.shape[0]
     folds = np.full(n_points, -1)
     for number, (kept, left_out) in enumerate(check_cv(cv, y, classifier=classifier).split(X, y)):
@@ -184,7 +186,7 @@ def _parameters(ridge: Any, n_steps: Any, label_weights: Any, gamma: float | Non
 
 
 def _entry(found: SelfDistillationSearch) -> int:
-    """Number of the chosen model among those of its search, row by row."""
+    """Return the number of the chosen model among those of its search, row by row."""
     row = int(np.flatnonzero(found.ridges == found.best_ridge)[0])
     return row * found.errors.shape[1] + int(found.best_n_steps) - 1
 

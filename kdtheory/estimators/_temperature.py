@@ -20,7 +20,7 @@ def inverse_temperature(scores: np.ndarray, labels: np.ndarray, weights: np.ndar
     --------
     >>> scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.6, 0.4]])
     >>> round(inverse_temperature(scores, np.array([0, 1, 0, 1]), np.ones(4)), 3)
-    1.441
+    2.003
     """
     total, n_classes = float(np.sum(weights)), scores.shape[1]
     targets = (total * np.eye(n_classes)[labels] + 1.0) / (total + n_classes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from os import PathLike
 from pathlib import Path
@@ -77,9 +76,9 @@ def save(estimator: Saveable, path: str | PathLike[str]) -> None:
         raise ValueError(
             f"kernel must be a name for a model to be saved, got {estimator.kernel!r}: use kernel='precomputed'"
         )
-    reduced = copy.copy(estimator)
-    vars(reduced).pop("search_", None)
-    for name, value in vars(reduced).items():
+    for name, value in vars(estimator).items():
+        if name == "search_":
+            continue
         try:
             unknown = set(skops.io.get_untrusted_types(data=skops.io.dumps({"value": value})))
         except TypeError as error:
@@ -89,7 +88,7 @@ def save(estimator: Saveable, path: str | PathLike[str]) -> None:
                 f"{name} must be made of numbers, names and arrays to be saved, got {value!r}: set it to None now that"
                 " the model is fitted"
             )
-    skops.io.dump(reduced, Path(path))
+    skops.io.dump(estimator, Path(path))
 
 
 def load(path: str | PathLike[str]) -> Saveable:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
 from kdtheory._intercept import CenteredProblem
@@ -55,8 +54,8 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
 
     Notes
     -----
-    Cost: one eigendecomposition, whatever the number of steps. `KernelRidge` solves by one Cholesky factorisation, which
-    is about ten times as fast, so use that for a single fit.
+    Cost: one eigendecomposition, whatever the number of steps. `KernelRidge` solves by a Cholesky factorisation, which
+    is about ten times as fast: use that for a single fit.
 
     Source: Borup & Andersen (2021), Theorem 4.1.
 
@@ -71,7 +70,7 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
     >>> X, y = np.array([[0.0], [1.0], [2.0]]), np.array([0.0, 1.0, 0.0])
     >>> model = SelfDistilledKernelRidge(ridge=0.1, n_steps=3, label_weight=0.5).fit(X, y)
     >>> model.predict([[1.0], [3.0]]).round(3)
-    array([ 0.801, -0.033])
+    array([0.827, 0.063])
     """
 
     def __init__(
@@ -164,8 +163,9 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
     cv_results_ : dict of arrays
         One row for every gamma, ridge and number of fits with its best label weights, for `pandas.DataFrame`:
         `params`, `param_ridge`, `param_n_steps`, `param_label_weight`, `param_gamma`; `mean_test_score`, the negative
-        held-out error; `selection_score`, the same corrected for the choice of the label weights; and
-        `rank_test_score`, the ranks of the latter.
+        held-out error; `selection_score`, the same when the label weights, too, are chosen without what is left out;
+        and `rank_test_score`, the ranks of the latter. The chosen model need not be of rank 1: of models that cannot
+        be told apart, it is the one with the fewest fits.
     loo_error_path_ : array of shape (n_ridges, n_steps)
         Held-out errors for the best gamma.
     ridges_ : array of shape (n_ridges,)
@@ -182,8 +182,8 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
 
     Notes
     -----
-    Cost: one eigendecomposition for each gamma and about a fifth of one for 20 ridges and 10 steps. `best_score_` is the
-    least of many errors, and so a little optimistic, as in every search.
+    Cost: one eigendecomposition for each gamma, and about a fifth of one for 20 ridges and 10 steps; two with sample
+    weights and an intercept. `best_score_` is the least of many errors, so a little optimistic, as in every search.
 
     Source: derived for this package; the closed form is `kdtheory.search_selfdistillation`.
 

@@ -1,0 +1,430 @@
+"""The estimators, by equivalence: with scikit-learn's own, with the core, and with each other."""
+
+import itertools
+import os
+import pickle
+import re
+import subprocess
+import sys
+
+import joblib
+import numpy as np
+import pytest
+import scipy.sparse
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.metrics.pairwise import kernel_metrics, rbf_kernel
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_validate, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from kdtheory import GradientFlow, fit_filter
+from kdtheory.estimators import (
+    GradientFlowRegressor,
+    SelfDistilledKernelClassifier,
+    SelfDistilledKernelClassifierCV,
+    SelfDistilledKernelRidge,
+    SelfDistilledKernelRidgeCV,
+)
+from kdtheory.estimators._temperature import inverse_temperature
+
+REGRESSORS = [SelfDistilledKernelRidge, SelfDistilledKernelRidgeCV, GradientFlowRegressor]
+CLASSIFIERS = [SelfDistilledKernelClassifier, SelfDistilledKernelClassifierCV]
+EVERY = REGRESSORS + CLASSIFIERS
+
+
+@parametrize_with_checks([estimator() for estimator in EVERY])
+def test_every_check_of_scikit_learn_passes(estimator, check):
+    check(estimator)
+
+
+def test_no_check_of_scikit_learn_is_skipped_when_scipy_dispatches():
+    names = ", ".join(estimator.__name__ for estimator in EVERY)
+    code = (
+        f"from kdtheory.estimators import {names}\n"
+        "from sklearn.utils.estimator_checks import estimator_checks_generator\n"
+        f"for estimator in [{names}]:\n"
+        "    checks = [check for _, check in estimator_checks_generator(estimator(), legacy=True)\n"
+        "              if check.func.__name__.startswith('check_array_api')]\n"
+        "    assert checks\n"
+        "    for check in checks:\n"
+        "        check(estimator())\n"
+    )
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "SCIPY_ARRAY_API": "1"}, check=True)
+
+
+def data(n=40, n_outputs=None, seed=0, n_features=3):
+    rng = np.random.default_rng(seed)
+    X = rng.uniform(0.0, 1.0, (n, n_features))
+    signal = np.sin(5.0 * X[:, 0]) + X[:, 1] ** 2
+    if n_outputs is None:
+        return X, signal + 0.3 * rng.standard_normal(n)
+    return X, np.outer(signal, np.arange(1, n_outputs + 1)) + 0.3 * rng.standard_normal((n, n_outputs))
+
+
+def labelled(n=60, n_classes=3, seed=0):
+    X, y = data(n, seed=seed)
+    return X, np.array(["low", "middle", "high", "top"])[:n_classes][np.argsort(np.argsort(y)) * n_classes // n]
+
+
+def chain(X, y, X_test, ridge, label_weights, **kernel):
+    """Predictions of every fit of scikit-learn's KernelRidge, each on the last one's fitted values."""
+    model = KernelRidge(alpha=ridge, **kernel).fit(X, y)
+    for weight in label_weights:
+        model = KernelRidge(alpha=ridge, **kernel).fit(X, weight * y + (1.0 - weight) * model.predict(X))
+    return model.predict(X_test)
+
+
+@pytest.mark.parametrize("n_outputs", [None, 2])
+@pytest.mark.parametrize(
+    "kernel", [{"kernel": "rbf", "gamma": 2.0}, {"kernel": "linear"}, {"kernel": "poly", "degree": 2}]
+)
+def test_one_fit_without_an_intercept_is_kernel_ridge_regression(kernel, n_outputs):
+    X, y = data(n_outputs=n_outputs)
+    weights = np.random.default_rng(1).uniform(0.1, 3.0, len(y))
+    for sample_weight in (None, weights):
+        ours = SelfDistilledKernelRidge(0.3, n_steps=1, fit_intercept=False, **kernel).fit(X, y, sample_weight)
+        theirs = KernelRidge(alpha=0.3, **kernel).fit(X, y, sample_weight)
+        np.testing.assert_allclose(ours.predict(X + 0.1), theirs.predict(X + 0.1), rtol=1e-8, atol=1e-8)
+        np.testing.assert_allclose(ours.dual_coef_, theirs.dual_coef_, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("label_weight", [0.0, 0.4, [0.9, -0.5, 0.2]])
+def test_every_further_step_is_a_kernel_ridge_regression_of_mixed_targets(label_weight):
+    X, y = data()
+    model = SelfDistilledKernelRidge(0.3, n_steps=4, label_weight=label_weight, gamma=2.0, fit_intercept=False)
+    expected = chain(X, y, X + 0.1, 0.3, np.broadcast_to(label_weight, 3), kernel="rbf", gamma=2.0)
+    np.testing.assert_allclose(model.fit(X, y).predict(X + 0.1), expected, rtol=1e-9)
+
+
+def test_label_weights_in_two_dimensions_are_one_set_for_each_output():
+    X, y = data(n_outputs=2)
+    sets = np.array([[0.5, 1.5], [0.0, 0.3]])
+    both = SelfDistilledKernelRidge(0.3, n_steps=3, label_weight=sets).fit(X, y)
+    for output in range(2):
+        alone = SelfDistilledKernelRidge(0.3, n_steps=3, label_weight=sets[:, output]).fit(X, y[:, output])
+        np.testing.assert_allclose(both.predict(X)[:, output], alone.predict(X), rtol=1e-12)
+        assert both.effective_dof_[output] == pytest.approx(alone.effective_dof_)
+
+
+def test_the_intercept_is_not_penalised():
+    X, y = data()
+    model = SelfDistilledKernelRidge(1e9, n_steps=3, gamma=2.0).fit(X, y)
+    np.testing.assert_allclose(model.predict(X), np.mean(y), rtol=1e-6)
+    near, far = (SelfDistilledKernelRidge(0.3).fit(X, y + shift).predict(X) - shift for shift in (0.0, 1e4))
+    np.testing.assert_allclose(near, far, rtol=1e-8)
+    assert model.effective_dof_ == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("estimator", EVERY)
+def test_a_precomputed_kernel_and_a_kernel_function_give_the_same_as_its_name(estimator):
+    X, y = labelled() if estimator in CLASSIFIERS else data()
+    X_test = X[:5] + 0.1
+    named = estimator(gamma=2.0).fit(X, y)
+    precomputed = estimator(kernel="precomputed").fit(rbf_kernel(X, gamma=2.0), y)
+    function = estimator(kernel=lambda a, b, scale: np.exp(-scale * np.sum((a - b) ** 2)), kernel_params={"scale": 2.0})
+    assert precomputed.X_fit_ is None
+    for method in ("predict", "decision_function", "predict_proba"):
+        if hasattr(named, method):
+            expected = getattr(named, method)(X_test)
+            given = getattr(precomputed, method)(rbf_kernel(X_test, X, gamma=2.0))
+            computed = getattr(function.fit(X, y), method)(X_test)
+            if expected.dtype.kind == "f":
+                np.testing.assert_allclose(given, expected, rtol=1e-6, atol=1e-8)
+                np.testing.assert_allclose(computed, expected, rtol=1e-6, atol=1e-8)
+            else:
+                np.testing.assert_array_equal(given, expected)
+                np.testing.assert_array_equal(computed, expected)
+
+
+@pytest.mark.parametrize("kernel", sorted(kernel_metrics()))
+def test_every_kernel_of_scikit_learn_is_known(kernel):
+    X, y = data()
+    parameters = {"kernel": kernel, "gamma": 1.0 if kernel.startswith("poly") else 0.01, "coef0": 0.0}
+    # Negated distances are positive definite only once they are centred, which the intercept does.
+    intercept = kernel == "additive_chi2"
+    model = SelfDistilledKernelRidge(1e-3, n_steps=2, fit_intercept=intercept, **parameters).fit(X, y)
+    if not intercept:
+        np.testing.assert_allclose(model.predict(X), chain(X, y, X, 1e-3, [0.0], **parameters), rtol=1e-6, atol=1e-8)
+    assert np.corrcoef(model.predict(X), y)[0, 1] > 0.2
+
+
+@pytest.mark.parametrize("estimator", EVERY)
+@pytest.mark.parametrize("container", [scipy.sparse.csr_array, scipy.sparse.csc_matrix, scipy.sparse.coo_array])
+def test_sparse_points_are_the_same_as_dense_ones(estimator, container):
+    X, y = labelled() if estimator in CLASSIFIERS else data()
+    X = np.where(X < 0.4, 0.0, X)
+    dense, sparse = estimator().fit(X, y), estimator().fit(container(X), y)
+    np.testing.assert_allclose(sparse.dual_coef_, dense.dual_coef_, rtol=1e-5, atol=1e-7)
+    if estimator in REGRESSORS:
+        np.testing.assert_allclose(sparse.predict(container(X)), dense.predict(X), rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 4])
+@pytest.mark.parametrize("estimator", CLASSIFIERS)
+def test_scores_sum_to_one_and_the_highest_is_predicted(estimator, n_classes):
+    X, y = labelled(n_classes=n_classes)
+    model = estimator(gamma=3.0).fit(X, y)
+    scores, chances = model.decision_function(X), model.predict_proba(X)
+    np.testing.assert_allclose(np.sum(chances, axis=1), 1.0, rtol=1e-12)
+    assert np.all(chances >= 0.0)
+    if n_classes == 2:
+        assert scores.shape == y.shape
+        np.testing.assert_array_equal(model.predict(X), model.classes_[(scores > 0.0).astype(int)])
+    else:
+        np.testing.assert_allclose(np.sum(scores, axis=1), 1.0, rtol=1e-9)
+        np.testing.assert_array_equal(model.predict(X), model.classes_[np.argmax(scores, axis=1)])
+    likely = np.max(chances, axis=1) - chances[np.arange(len(y)), np.searchsorted(model.classes_, model.predict(X))]
+    np.testing.assert_allclose(likely, 0.0, atol=1e-12)
+    assert model.score(X, y) > 0.7
+
+
+def test_scores_are_kernel_ridge_regressions_of_indicators():
+    X, y = labelled()
+    model = SelfDistilledKernelClassifier(0.3, n_steps=2, label_weight=0.2, gamma=2.0, fit_intercept=False).fit(X, y)
+    indicators = (y[:, None] == model.classes_).astype(float)
+    expected = chain(X, indicators, X, 0.3, [0.2], kernel="rbf", gamma=2.0)
+    np.testing.assert_allclose(model.decision_function(X), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_no_score_above_zero_makes_all_classes_equally_probable():
+    X, y = labelled()
+    model = SelfDistilledKernelClassifier(fit_intercept=False).fit(X, y)
+    model.dual_coef_ = -np.abs(model.dual_coef_)
+    np.testing.assert_allclose(model.predict_proba(X), 1.0 / 3.0)
+
+
+def test_the_temperature_is_that_of_least_cross_entropy():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 200)
+    scores = np.eye(3)[labels] + 0.7 * rng.standard_normal((200, 3))
+    weights = rng.uniform(0.0, 2.0, 200)
+    smoothed = (np.sum(weights) * np.eye(3)[labels] + 1.0) / (np.sum(weights) + 3.0)
+
+    def cross_entropy(beta):
+        return -weights @ np.sum(smoothed * log_softmax(beta * scores, axis=1), axis=1)
+
+    expected = minimize_scalar(cross_entropy, bounds=(0.0, 50.0), method="bounded", options={"xatol": 1e-10}).x
+    assert inverse_temperature(scores, labels, weights) == pytest.approx(expected, rel=1e-5)
+    assert inverse_temperature(-scores, labels, weights) == 0.0
+    assert 1.0 < inverse_temperature(np.eye(3)[labels], labels, weights) < 10.0
+    assert inverse_temperature(1e-9 * scores, labels, weights) <= 1e6
+
+
+def test_probabilities_are_calibrated_on_held_out_points():
+    X, y = labelled(400, 2, seed=3)
+    X_new, y_new = labelled(4000, 2, seed=4)
+    calibrated = SelfDistilledKernelClassifierCV(gamma=3.0, n_steps=3).fit(X, y)
+    chances = calibrated.predict_proba(X_new)[:, 1]
+    positive = y_new == calibrated.classes_[1]
+    edges = np.quantile(chances, np.linspace(0.0, 1.0, 6))
+    for low, high in itertools.pairwise(edges):
+        bin_ = (chances >= low) & (chances <= high)
+        assert np.mean(positive[bin_]) == pytest.approx(np.mean(chances[bin_]), abs=0.08)
+
+
+@pytest.mark.parametrize("n_outputs", [None, 2])
+def test_a_flow_with_a_given_time_is_the_filter_of_that_time(n_outputs):
+    X, y = data(n_outputs=n_outputs)
+    model = GradientFlowRegressor(2.5, gamma=2.0, fit_intercept=False).fit(X, y)
+    fit = fit_filter(rbf_kernel(X, gamma=2.0), y, GradientFlow(2.5))
+    np.testing.assert_allclose(model.predict(X + 0.1), fit.predict(rbf_kernel(X + 0.1, X, gamma=2.0)), rtol=1e-9)
+    assert model.time_ == 2.5
+    assert model.effective_dof_ == pytest.approx(fit.effective_dof)
+    assert not hasattr(model, "validation_errors_")
+
+
+def test_a_flow_starts_at_the_mean_and_ends_at_the_targets():
+    X, y = data(15)
+    np.testing.assert_allclose(GradientFlowRegressor(0.0).fit(X, y).predict(X), np.mean(y), rtol=1e-12)
+    np.testing.assert_allclose(GradientFlowRegressor(1e12, gamma=50.0).fit(X, y).predict(X), y, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_outputs", [None, 2])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_the_stopping_time_has_the_least_held_out_error_of_exact_refits(n_outputs, weighted):
+    X, y = data(n_outputs=n_outputs)
+    weights = np.random.default_rng(1).uniform(0.1, 3.0, len(y)) if weighted else None
+    folds = KFold(4, shuffle=True, random_state=0)
+    times = [0.1, 1.0, 10.0, 100.0]
+    model = GradientFlowRegressor(times=times, cv=folds, gamma=2.0).fit(X, y, weights)
+    with config_context(enable_metadata_routing=True):
+        errors = []
+        for time in times:
+            fixed = GradientFlowRegressor(time, gamma=2.0).set_fit_request(sample_weight=True)
+            params = {"sample_weight": weights} if weighted else {}
+            squares = (cross_val_predict(fixed, X, y, cv=folds, params=params) - y) ** 2
+            errors.append(np.average(squares.reshape(len(y), -1).mean(axis=1), weights=weights))
+    np.testing.assert_allclose(model.validation_errors_, errors, rtol=1e-9)
+    assert model.time_ == times[int(np.argmin(errors))]
+    alone = GradientFlowRegressor(model.time_, gamma=2.0).fit(X, y, weights)
+    np.testing.assert_allclose(model.predict(X), alone.predict(X), rtol=1e-12)
+
+
+def test_the_stopping_time_can_be_chosen_on_a_held_out_share():
+    X, y = data()
+    model = GradientFlowRegressor(times=[0.1, 10.0], validation_fraction=0.25, random_state=3).fit(X, y)
+    kept, left_out = train_test_split(np.arange(len(y)), test_size=0.25, random_state=3)
+    for time, error in zip(model.times_, model.validation_errors_, strict=True):
+        fixed = GradientFlowRegressor(time).fit(X[kept], y[kept])
+        assert np.mean((fixed.predict(X[left_out]) - y[left_out]) ** 2) == pytest.approx(error)
+
+
+def test_the_default_times_reach_from_nothing_learned_to_everything_learned():
+    X, y = data()
+    model = GradientFlowRegressor(gamma=2.0).fit(X, y)
+    assert model.times_[0] < model.time_ < model.times_[-1]
+    assert model.score(X, y) > 0.8
+
+
+@pytest.mark.parametrize("estimator", EVERY)
+def test_they_work_in_pipelines_and_grid_searches(estimator):
+    X, y = labelled() if estimator in CLASSIFIERS else data()
+    pipeline = make_pipeline(StandardScaler(), estimator()).set_output(transform="pandas")
+    name = estimator.__name__.lower()
+    search = GridSearchCV(pipeline, {f"{name}__gamma": [0.1, 1.0]}, cv=3).fit(X, y)
+    assert search.best_score_ > 0.3
+    assert list(search.best_estimator_[-1].feature_names_in_) == ["x0", "x1", "x2"]
+
+
+@pytest.mark.parametrize("estimator", EVERY)
+def test_sample_weights_are_routed(estimator):
+    X, y = labelled() if estimator in CLASSIFIERS else data()
+    weights = np.random.default_rng(0).uniform(0.5, 2.0, len(y))
+    with config_context(enable_metadata_routing=True):
+        model = estimator().set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        routed = cross_validate(model, X, y, cv=3, params={"sample_weight": weights}, return_estimator=True)
+    unweighted = cross_validate(estimator(), X, y, cv=3, return_estimator=True)
+    pair = (each["estimator"][0].dual_coef_ for each in (routed, unweighted))
+    assert not np.allclose(*pair)
+
+
+@pytest.mark.parametrize("estimator", EVERY)
+def test_clones_and_pickles_are_equal(estimator, tmp_path):
+    X, y = labelled() if estimator in CLASSIFIERS else data()
+    model = estimator(gamma=2.0).fit(X, y)
+    again = clone(model).fit(X, y)
+    unpickled = pickle.loads(pickle.dumps(model))
+    joblib.dump(model, tmp_path / "model.joblib")
+    for other in (again, unpickled, joblib.load(tmp_path / "model.joblib")):
+        if estimator in CLASSIFIERS:
+            np.testing.assert_array_equal(other.predict(X), model.predict(X))
+        else:
+            np.testing.assert_allclose(other.predict(X), model.predict(X), rtol=1e-9)
+    assert len(pickle.dumps(model)) < 100_000
+
+
+@pytest.mark.parametrize("estimator", EVERY)
+def test_predicting_before_fitting_is_refused(estimator):
+    with pytest.raises(NotFittedError):
+        estimator().predict([[1.0]])
+
+
+BAD = [
+    ({"kernel": "rbff"}, ValueError, "kernel must be a function, 'precomputed' or one of"),
+    ({"kernel": 3}, ValueError, "kernel must be a function, 'precomputed' or one of"),
+    ({"kernel": ["rbf"]}, ValueError, "kernel must be a function, 'precomputed' or one of"),
+    ({"gamma": -1.0}, ValueError, "gamma must be >= 0, got -1.0"),
+    ({"gamma": "scale"}, TypeError, "gamma must be a real number, got 'scale'"),
+    ({"degree": -1}, ValueError, "degree must be >= 0, got -1"),
+    ({"coef0": np.nan}, ValueError, "coef0 must be finite, got nan"),
+    ({"kernel_params": [1]}, TypeError, "kernel_params must be None or a dict, got [1]"),
+    ({"fit_intercept": "yes"}, TypeError, "fit_intercept must be True or False, got 'yes'"),
+]
+BAD_OF_PLAIN = [
+    ({"ridge": -0.1}, ValueError, "ridge must be > 0, got -0.1"),
+    ({"ridge": 0.0}, ValueError, "ridge must be > 0, got 0.0"),
+    ({"ridge": None}, TypeError, "ridge must be a real number, got None"),
+    ({"n_steps": 0}, ValueError, "n_steps must be >= 1, got 0"),
+    ({"n_steps": 2.5}, TypeError, "n_steps must be an integer, got 2.5"),
+    ({"label_weight": "loo"}, TypeError, "label_weight must be a real number, got 'loo'"),
+    ({"label_weight": [0.1, 0.2]}, ValueError, "label_weight must be one number or n_steps - 1 = 1 of them, got 2"),
+    ({"label_weight": [[0.1]]}, ValueError, "label_weight of two dimensions must have shape (n_steps - 1, n_outputs)"),
+    ({"label_weight": np.inf}, ValueError, "label_weight must be finite, got inf"),
+]
+BAD_OF_FLOWS = [
+    ({"time": -1.0}, ValueError, "time must be >= 0, got -1.0"),
+    ({"times": []}, ValueError, "times must not be empty"),
+    ({"times": [1.0, -1.0]}, ValueError, "times must be >= 0, got -1.0"),
+    ({"times": [[1.0]]}, ValueError, "times must be 1-dimensional, got shape (1, 1)"),
+    ({"validation_fraction": 0.0}, ValueError, "validation_fraction must be > 0, got 0.0"),
+    ({"validation_fraction": 1.0}, ValueError, "validation_fraction must be < 1, got 1.0"),
+    ({"cv": 1}, ValueError, "k-fold cross-validation requires at least one train/test split"),
+]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "parameters", "error", "message"),
+    [
+        *((estimator, *case) for estimator in EVERY for case in BAD),
+        *((estimator, *case) for estimator in (SelfDistilledKernelRidge, CLASSIFIERS[0]) for case in BAD_OF_PLAIN),
+        *((GradientFlowRegressor, *case) for case in BAD_OF_FLOWS),
+    ],
+)
+def test_bad_parameters_are_refused_by_name(estimator, parameters, error, message):
+    X, y = labelled() if estimator in CLASSIFIERS else data()
+    with pytest.raises(error, match=re.escape(message)):
+        estimator(**parameters).fit(X, y)
+
+
+@pytest.mark.parametrize("estimator", EVERY)
+@pytest.mark.parametrize(
+    ("kernel", "message"),
+    [
+        (np.eye(30)[:, :20], "must be a square matrix for kernel='precomputed', got shape (30, 20)"),
+        (np.eye(30) + np.triu(np.ones((30, 30))), "K must be symmetric"),
+        (np.diag([*np.ones(28), -2.0, -1.0]), "K must be positive semi-definite"),
+        (np.full((30, 30), np.nan), "Input X contains NaN"),
+    ],
+)
+def test_bad_precomputed_kernels_are_refused(estimator, kernel, message):
+    X, y = labelled(30) if estimator in CLASSIFIERS else data(30)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        estimator(kernel="precomputed").fit(kernel, y)
+    model = estimator(kernel="precomputed").fit(rbf_kernel(X), y)
+    with pytest.raises(ValueError, match="X has 20 features, but .* is expecting 30 features"):
+        model.predict(np.ones((3, 20)))
+    with pytest.raises(TypeError, match="[Ss]parse"):
+        model.predict(scipy.sparse.csr_array(np.ones((3, 30))))
+
+
+@pytest.mark.parametrize("estimator", EVERY)
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (-np.ones(30), "sample_weight must be >= 0"),
+        (np.zeros(30), "sample_weight must hold at least one weight > 0"),
+        (np.ones(29), "sample_weight must have shape (30,)"),
+        (np.full(30, np.nan), "sample_weight must be finite"),
+    ],
+)
+def test_bad_sample_weights_are_refused(estimator, weights, message):
+    X, y = labelled(30) if estimator in CLASSIFIERS else data(30)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        estimator().fit(X, y, sample_weight=weights)
+
+
+@pytest.mark.parametrize("estimator", CLASSIFIERS)
+def test_one_class_is_refused(estimator):
+    X, _ = data()
+    with pytest.raises(ValueError, match=r"y must hold at least two classes, got one class \['a'\]"):
+        estimator().fit(X, ["a"] * len(X))
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        estimator().fit(X, X[:, 0])
+
+
+@pytest.mark.parametrize("estimator", [SelfDistilledKernelRidgeCV, SelfDistilledKernelClassifierCV])
+def test_one_point_cannot_be_left_out(estimator):
+    with pytest.raises(ValueError, match="Found array with 1 sample"):
+        estimator().fit([[1.0]], [1])
+
+
+def test_scikit_learn_is_asked_for_when_it_is_missing():
+    code = "import sys; sys.modules['sklearn'] = None; import kdtheory.estimators"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert 'kdtheory.estimators needs scikit-learn: pip install "kdtheory[estimators]"' in result.stderr
