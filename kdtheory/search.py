@@ -21,6 +21,7 @@ from kdtheory._interop import from_numpy, to_numpy
 from kdtheory._label_weight_rules import ConstantWeights, FreeWeights, LabelWeightRule, UnitIntervalWeights
 from kdtheory._typing import Array
 from kdtheory._validation import (
+    require_array,
     require_bool,
     require_nonnegative,
     require_positive,
@@ -68,6 +69,8 @@ class SelfDistillationSearch:
         Standard error of the gain, from the paired differences of all points or groups.
     held_out_predictions : array of shape (n,) or (n, k)
         Predictions of the chosen model at points it has not seen.
+    plain_held_out_predictions : array of shape (n,) or (n, k)
+        Those of the best plain kernel ridge regression.
     """
 
     ridges: np.ndarray
@@ -82,6 +85,7 @@ class SelfDistillationSearch:
     gain: float
     gain_standard_error: float
     held_out_predictions: Array
+    plain_held_out_predictions: Array
     problem: CenteredProblem
     _candidates: _Candidates
 
@@ -98,6 +102,30 @@ class SelfDistillationSearch:
     def label_weights_of(self, ridge_index: int, n_steps: int) -> np.ndarray:
         """Return the best label weights for one entry: shape (n_steps - 1,), or (n_steps - 1, k)."""
         return self._candidates.weights(range(len(self.ridges))[ridge_index], n_steps)
+
+    def gain_over(self, predictions: Any) -> tuple[float, float]:
+        """Compare the chosen model with other held-out predictions, such as those of a search with another kernel.
+
+        Parameters
+        ----------
+        predictions : array of shape (n,) or (n, k)
+            Of the same targets, held out in the same way.
+
+        Returns
+        -------
+        gain, standard_error : float
+            Error of the predictions minus `best_error`, and its standard error, as `gain` has it.
+        """
+        targets = self.problem.targets + self.problem.mean_target
+        others = require_array("predictions", predictions, like=targets)
+        if others.shape != targets.shape:
+            raise ValueError(f"predictions must have the shape of y, {tuple(targets.shape)}, got {tuple(others.shape)}")
+        pair = [
+            to_numpy(each - targets).reshape(len(self._candidates.shares), -1)
+            for each in (others, self.held_out_predictions)
+        ]
+        differences = self._candidates.shares * np.mean(pair[0] ** 2 - pair[1] ** 2, axis=1)
+        return float(np.sum(differences)), self._candidates.standard_error(differences)
 
     def fit(self) -> tuple[Array, Array]:
         """Fit the chosen model on all points.
@@ -328,20 +356,27 @@ def _choose(
         errors, scores = np.sum(seen, axis=1), np.sum(unseen, axis=1)
     require_representable(errors, "the held-out error")
     require_representable(scores, "the score")
-    ridge_of = np.argmin(scores, axis=0)
+    # Errors of the size of rounding cannot be told apart: of those, the largest ridge and the fewest fits.
+    rounding = candidates.eps * float(candidates.shares @ np.mean(_columns(problem.targets) ** 2, axis=1))
+    ranked = np.maximum(scores, rounding)
+    ridge_of = np.argmax(np.where(ranked == np.min(ranked, axis=0), ridges[:, None], -np.inf), axis=0)
     n_steps, weights = 1, candidates.weights(int(ridge_of[0]), 1)
-    for count in _from_few_fits(scores, unseen, candidates, within):
+    for count in _from_few_fits(ranked, ridge_of, unseen, candidates, within):
         proposed = candidates.weights(int(ridge_of[count - 1]), count)
         reached = np.sum(candidates.losses_with(int(ridge_of[count - 1]), proposed))
         # Finite label weights that cancel to many digits may not reach what the least squares promise.
-        if reached <= errors[ridge_of[count - 1], count - 1] * (1.0 + 1e-6):
+        if reached <= max(errors[ridge_of[count - 1], count - 1] * (1.0 + 1e-6), rounding):
             n_steps, weights = count, proposed
             break
     plain, chosen = int(ridge_of[0]), int(ridge_of[n_steps - 1])
     losses = candidates.losses_with(chosen, weights)
-    differences = candidates.losses_with(plain, candidates.weights(plain, 1)) - losses
+    plain_weights = candidates.weights(plain, 1)
+    differences = candidates.losses_with(plain, plain_weights) - losses
     targets = problem.targets + problem.mean_target
-    residuals = from_numpy(candidates.residuals(chosen, weights).reshape(targets.shape), like=targets)
+    residuals, plain_residuals = (
+        from_numpy(candidates.residuals(*model).reshape(targets.shape), like=targets)
+        for model in ((chosen, weights), (plain, plain_weights))
+    )
     return SelfDistillationSearch(
         ridges=ridges,
         errors=errors,
@@ -355,18 +390,25 @@ def _choose(
         gain=float(np.sum(differences)),
         gain_standard_error=candidates.standard_error(differences),
         held_out_predictions=targets - residuals,
+        plain_held_out_predictions=targets - plain_residuals,
         problem=problem,
         _candidates=candidates,
     )
 
 
-def _from_few_fits(scores: np.ndarray, unseen: np.ndarray, candidates: _Candidates, within: float) -> Iterator[int]:
+def _columns(targets: Array) -> np.ndarray:
+    """Targets of shape (n, k)."""
+    return to_numpy(targets).reshape(len(targets), -1)
+
+
+def _from_few_fits(
+    scores: np.ndarray, ridge_of: np.ndarray, unseen: np.ndarray, candidates: _Candidates, within: float
+) -> Iterator[int]:
     """Numbers of fits, each at its best ridge, whose score is as good as the best of all, the fewest first.
 
     As good means within some standard errors of the paired difference. A score that does not beat that of plain kernel
     ridge regression is never as good.
     """
-    ridge_of = np.argmin(scores, axis=0)
     best_of = scores[ridge_of, np.arange(len(ridge_of))]
     best = int(np.argmin(best_of))
     for count in range(1, len(ridge_of) + 1):
