@@ -18,14 +18,17 @@ _TILE = 256
 _PAYING_RANK = 1 / 3
 
 
-def eigenpairs(gram: Array, tolerance: float, name: str) -> dict[str, Any]:
-    """Eigenvalues and basis of a symmetric matrix that may be overwritten, with rounding set to zero."""
+def eigenpairs(gram: Array, tolerance: float, name: str, scale: float = 0.0) -> dict[str, Any]:
+    """Eigenvalues and basis of a symmetric matrix that may be overwritten, with rounding set to zero.
+
+    What is left of a matrix with entries up to `scale` has their rounding errors.
+    """
     rows = gram.shape[0]
     d, basis = _low_rank(gram, tolerance) or _eigh(gram)
     xp = array_namespace(d)
     require_representable(d, f"the eigenvalue of {name}")
     largest = float(xp.max(xp.abs(d)))
-    rounding = rows * xp.finfo(d.dtype).eps * largest
+    rounding = rows * xp.finfo(d.dtype).eps * max(largest, scale)
     lowest = float(d[-1])
     if lowest < -_INDEFINITE_FACTOR * rounding:
         raise ValueError(

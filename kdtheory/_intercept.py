@@ -64,13 +64,14 @@ class CenteredProblem:
         xp = array_namespace(gram)
         shares = xp.ones_like(gram[:, 0]) if weights is None else weights / xp.max(weights)
         shares = shares / xp.sum(shares)
+        scale = max(float(xp.max(gram)), -float(xp.min(gram)))
         with np.errstate(over="ignore"):
             mean_row = require_representable(gram @ shares, "the mean of K")
             mean_target = require_representable(shares @ targets, "the mean of y")
             gram -= mean_row
             gram -= (mean_row - shares @ mean_row)[:, None]
             centred = require_representable(targets - mean_target, "the centred target")
-        return cls(decompose_gram(gram, weights, tolerance), centred, shares, mean_row, mean_target)
+        return cls(decompose_gram(gram, weights, tolerance, scale=scale), centred, shares, mean_row, mean_target)
 
     def original(self, dual_coef: Array) -> tuple[Array, Array]:
         """Dual coefficients and intercept for the kernel before centring.

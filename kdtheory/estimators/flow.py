@@ -38,7 +38,8 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
     random_state : int, RandomState instance or None, default None
         Which points `validation_fraction` holds out.
     kernel : str or callable, default="rbf"
-        Kernel, a name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", or a function of two points.
+        Kernel, a name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", or a function of two points. It
+        must be positive semi-definite, which "sigmoid" is for few data only.
     gamma : float, default None
         Parameter of the rbf, laplacian, polynomial, chi2 and sigmoid kernels; None: that of scikit-learn.
     degree : float, default 3

@@ -8,10 +8,17 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from zipfile import ZipFile
 
+import numpy as np
 import skops.io
+from scipy.sparse import csc_array, csc_matrix, csr_array, csr_matrix
 from sklearn.utils.validation import check_is_fitted
 
-from kdtheory.estimators.classification import SelfDistilledKernelClassifier, SelfDistilledKernelClassifierCV
+from kdtheory.estimators._search import KernelSearch
+from kdtheory.estimators.classification import (
+    KernelClassifier,
+    SelfDistilledKernelClassifier,
+    SelfDistilledKernelClassifierCV,
+)
 from kdtheory.estimators.flow import GradientFlowRegressor
 from kdtheory.estimators.regression import SelfDistilledKernelRidge, SelfDistilledKernelRidgeCV
 
@@ -33,6 +40,23 @@ _TYPES = {
         SelfDistilledKernelRidgeCV,
     )
 }
+
+_SPARSE = {f"{each.__module__}.{each.__name__}" for each in (csc_array, csc_matrix, csr_array, csr_matrix)}
+"""What skops does not trust by itself; it reads them with numpy, without pickles."""
+
+_LEARNED = {
+    each: (
+        "dual_coef_",
+        "intercept_",
+        "X_fit_",
+        "n_features_in_",
+        *(["classes_"] if issubclass(each, KernelClassifier) else []),
+        *(["best_params_"] if issubclass(each, KernelSearch) else []),
+        *(["inverse_temperature_"] if issubclass(each, SelfDistilledKernelClassifierCV) else []),
+    )
+    for each in _TYPES.values()
+}
+"""What every one of them needs to predict."""
 
 
 def save(estimator: Saveable, path: str | PathLike[str]) -> None:
@@ -83,7 +107,7 @@ def save(estimator: Saveable, path: str | PathLike[str]) -> None:
             unknown = set(skops.io.get_untrusted_types(data=skops.io.dumps({"value": value})))
         except TypeError as error:
             raise ValueError(f"{name} must be made of numbers, names and arrays to be saved, got {value!r}") from error
-        if unknown:
+        if unknown - _SPARSE:
             raise ValueError(
                 f"{name} must be made of numbers, names and arrays to be saved, got {value!r}: set it to None now that"
                 " the model is fitted"
@@ -131,7 +155,7 @@ def _read(content: Any) -> Saveable:
     if name not in _TYPES or schema["__loader__"] != "ObjectNode":
         raise ValueError(f"it holds {name}, and not one of {_names()}")
     content.seek(0)
-    estimator = skops.io.load(content, trusted=[name])
+    estimator = skops.io.load(content, trusted=[name, *_SPARSE])
     if type(estimator) is not _TYPES[name]:
         raise ValueError(f"it holds {type(estimator).__name__}, and not one of {_names()}")
     parameters = set(estimator.get_params(deep=False))
@@ -139,6 +163,10 @@ def _read(content: Any) -> Saveable:
     if strange or not isinstance(estimator.kernel, str):
         raise ValueError(f"it holds {strange or estimator.kernel!r}, which no {name} has")
     check_is_fitted(estimator)
+    lost = [each for each in (*parameters, *_LEARNED[type(estimator)]) if not hasattr(estimator, each)]
+    if lost:
+        raise ValueError(f"it lacks {lost}")
+    estimator._values(np.zeros((1, estimator.n_features_in_)))  # fails when the parts do not fit together
     return estimator
 
 

@@ -28,7 +28,8 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
     label_weight : float, or array of shape (n_steps - 1,) or (n_steps - 1, n_targets), default 0
         Weight α_t of the targets at steps 2..n_steps, any real numbers; with two dimensions, every output has its own.
     kernel : str or callable, default="rbf"
-        Kernel, a name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", or a function of two points.
+        Kernel, a name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", or a function of two points. It
+        must be positive semi-definite, which "sigmoid" is for few data only.
     gamma : float, default None
         Parameter of the rbf, laplacian, polynomial, chi2 and sigmoid kernels; None: that of scikit-learn.
     degree : float, default 3
