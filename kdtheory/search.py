@@ -104,27 +104,16 @@ class SelfDistillationSearch:
         return self._candidates.weights(range(len(self.ridges))[ridge_index], n_steps)
 
     def gain_over(self, predictions: Any) -> tuple[float, float]:
-        """Compare the chosen model with other held-out predictions, such as those of a search with another kernel.
+        """Return the gain, with its standard error, over other held-out predictions of shape (n,) or (n, k).
 
-        Parameters
-        ----------
-        predictions : array of shape (n,) or (n, k)
-            Of the same targets, held out in the same way.
-
-        Returns
-        -------
-        gain, standard_error : float
-            Error of the predictions minus `best_error`, and its standard error, as `gain` has it.
+        They are of the same targets, held out in the same way: such as those of a search with another kernel.
         """
         targets = self.problem.targets + self.problem.mean_target
         others = require_array("predictions", predictions, like=targets)
         if others.shape != targets.shape:
             raise ValueError(f"predictions must have the shape of y, {tuple(targets.shape)}, got {tuple(others.shape)}")
-        pair = [
-            to_numpy(each - targets).reshape(len(self._candidates.shares), -1)
-            for each in (others, self.held_out_predictions)
-        ]
-        differences = self._candidates.shares * np.mean(pair[0] ** 2 - pair[1] ** 2, axis=1)
+        worse, better = (_columns(each - targets) ** 2 for each in (others, self.held_out_predictions))
+        differences = self._candidates.shares * np.mean(worse - better, axis=1)
         return float(np.sum(differences)), self._candidates.standard_error(differences)
 
     def fit(self) -> tuple[Array, Array]:

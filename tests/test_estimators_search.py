@@ -92,6 +92,17 @@ def test_the_gain_is_a_paired_difference_to_the_best_plain_model_of_any_gamma(cv
     assert model.distillation_gain_se_ == pytest.approx(expected, rel=1e-5)
 
 
+def test_predictions_of_other_targets_cannot_be_compared():
+    X, y = wiggly()
+    search = SelfDistilledKernelRidgeCV(RIDGES, n_steps=2).fit(X, y).search_
+    assert search.gain_over(search.held_out_predictions) == (0.0, 0.0)
+    assert search.gain_over(search.plain_held_out_predictions) == pytest.approx(
+        (search.gain, search.gain_standard_error)
+    )
+    with pytest.raises(ValueError, match=r"predictions must have the shape of y, \(60,\), got \(59,\)"):
+        search.gain_over(y[1:])
+
+
 def test_plain_kernel_ridge_is_chosen_where_distillation_does_not_help():
     model = SelfDistilledKernelRidgeCV(RIDGES, gamma=30.0, n_steps=4).fit(*wiggly())
     assert (model.best_params_["n_steps"], model.best_params_["label_weight"]) == (1, 0.0)

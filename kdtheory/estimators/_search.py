@@ -22,7 +22,6 @@ from kdtheory._validation import (
 )
 from kdtheory.estimators._kernel_machine import KernelMachine
 from kdtheory.search import SelfDistillationSearch, search_selfdistillation
-from kdtheory.spectrum import Spectrum
 
 _RIDGES = np.geomspace(1e-6, 1e2, 20)
 """The default grid, in units of the mean diagonal of the (centred) Gram matrix."""
@@ -74,7 +73,7 @@ class KernelSearch(KernelMachine):
         for gamma in _with_progress(gammas, require_bool("verbose", self.verbose)):
             K = self._gram(X, gamma=gamma)
             found = search_selfdistillation(
-                K if sample_weight is None else Spectrum.from_gram(K, sample_weight),
+                K,
                 targets,
                 ridges=self._ridges(K, sample_weight),
                 n_steps=self.n_steps,
@@ -83,6 +82,7 @@ class KernelSearch(KernelMachine):
                 per_output=per_output,
                 groups=folds,
                 fit_intercept=self.fit_intercept,
+                sample_weight=sample_weight,
             )
             if best is None or found.best_score < best.best_score:  # only the best keeps its large matrices
                 best, number = found, len(tried)

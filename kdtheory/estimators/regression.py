@@ -183,8 +183,8 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
 
     Notes
     -----
-    Cost: one eigendecomposition for each gamma, and about a fifth of one for 20 ridges and 10 steps; two with sample
-    weights and an intercept. `best_score_` is the least of many errors, so a little optimistic, as in every search.
+    Cost: one eigendecomposition for each gamma, and about a fifth of one for 20 ridges and 10 steps. `best_score_`
+    is the least of many errors, so a little optimistic, as in every search.
 
     Source: derived for this package; the closed form is `kdtheory.search_selfdistillation`.
 
