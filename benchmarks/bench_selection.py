@@ -1,8 +1,8 @@
-"""Claims, on two BLAS threads and in one run: choosing among 20 ridges, up to 10 fits and all label weights by exact
-leave-one-out takes at most 1.3 times as long as one `scipy.linalg.eigh` of 3,000 points, and at most 4 n² doubles; it is
-at least 9 times (1,000 points) and 4.5 times (3,000) as fast as scikit-learn's grid search over the same ridges alone
-with 5 folds, 7 times as fast as himalaya's (3,000), and 300 times as fast as refitting what it compares. Where the
-spectrum decays fast it is at least 20 times as fast as scikit-learn's search.
+"""Claims, on two BLAS threads and in one run: choosing among 20 ridges, up to 10 fits and the best label weights by
+exact leave-one-out takes at most 1.3 times as long as one `scipy.linalg.eigh` of 3,000 points, and at most 4 n²
+doubles. It is at least 9 times (1,000 points) and 4.5 times (3,000) as fast as scikit-learn's grid search over the same
+ridges alone with 5 folds, 7 times as fast as himalaya's (3,000), and 300 times as fast as refitting what it compares.
+Where the spectrum decays fast it is at least 20 times as fast as scikit-learn's search.
 
 What is compared is run in turns; ratios are medians of pairs. Beside the times stand the errors on points held out by
 all of them, the largest relative difference to whole decompositions, and to the errors of refitted chains.

@@ -1,5 +1,12 @@
 """Closed forms for knowledge distillation and kernel regression: one spectrum, and every model a filter on it."""
 
+from kdtheory._label_weight_rules import (
+    ConstantWeights,
+    FreeWeights,
+    LabelWeightRule,
+    MonotoneWeights,
+    UnitIntervalWeights,
+)
 from kdtheory._tail_sums import LabelWeightWarning
 from kdtheory.alternation import Alternation, alternate_distillation
 from kdtheory.asymptotics import RandomDesign
@@ -57,16 +64,20 @@ __version__ = "0.1.0"
 __all__ = [
     "Alternation",
     "BestFits",
+    "ConstantWeights",
     "ConstrainedPath",
     "DegreesOfFreedom",
     "DistillationOutlook",
     "DistillationTrajectories",
     "Distilled",
     "Filter",
+    "FreeWeights",
     "GradientDescent",
     "GradientFlow",
+    "LabelWeightRule",
     "LabelWeightWarning",
     "Modes",
+    "MonotoneWeights",
     "PerSamplePath",
     "RandomDesign",
     "Ridge",
@@ -80,6 +91,7 @@ __all__ = [
     "Spectrum",
     "StandardErrors",
     "Trajectory",
+    "UnitIntervalWeights",
     "UnreachableCombinationError",
     "WienerFilter",
     "alternate_distillation",

@@ -1,4 +1,4 @@
-"""How label weights are chosen for a held-out error: freely, within [0, 1], or from constants.
+"""Rules by which label weights are chosen for a held-out error: freely, under a constraint, or from constants.
 
 Each rule sees the changes of the held-out predictions from fit to fit, as columns in units whose squares add up to the
 error: the residuals of the last fit are minus their combination with the tail sums of `kdtheory.combinations`.
@@ -6,25 +6,37 @@ error: the residuals of the last fit are minus their combination with the tail s
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from kdtheory._tail_sums import optimal_label_weights
-from kdtheory.combinations import tail_sums
+from kdtheory._interop import to_numpy
+from kdtheory._tail_sums import convex_shares, off_zero, optimal_label_weights
+from kdtheory._validation import require_vector
+from kdtheory.combinations import break_stick, tail_sums
 
 _EPS = float(np.finfo(float).eps)
+_BINOMIAL_FITS = 12
 
 
 class LabelWeightRule(ABC):
-    """Chooses label weights for changes of shape (n, k, n_steps)."""
+    """A set of label weights to choose from; subclasses are frozen dataclasses."""
 
     @abstractmethod
-    def losses(self, changes: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    def losses(self, changes: np.ndarray, groups: np.ndarray | None, eps: float) -> tuple[np.ndarray, np.ndarray]:
         """Return the losses of 1, 2, … fits at every point, each of shape (n, n_steps).
 
         First with the best label weights, then with weights that are best without what is left out.
+
+        Parameters
+        ----------
+        changes : array of shape (n, k, n_steps)
+        groups : array of n integers, or None for points that are left out one by one
+        eps : float
+            Rounding of the changes, relative to their size.
         """
 
     @abstractmethod
@@ -34,15 +46,18 @@ class LabelWeightRule(ABC):
 
 @dataclass(frozen=True)
 class FreeWeights(LabelWeightRule):
-    """Any real numbers: least squares."""
+    """Any real numbers: the least squared held-out error of all.
 
-    def losses(self, changes: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    With few points, or with a ridge so small that the teacher all but interpolates, this fits the noise in the held-out
+    errors: the students can be far worse than they look. `MonotoneWeights` are safe.
+    """
+
+    def losses(self, changes: np.ndarray, groups: np.ndarray | None, eps: float) -> tuple[np.ndarray, np.ndarray]:
         """See `LabelWeightRule`; all numbers of fits from one orthonormal basis."""
-        columns = _columns(changes)
-        basis, error = _orthonormal(columns[:, 1:]), columns[:, 0]
+        columns, k = _columns(changes), changes.shape[1]
+        basis, error = _orthonormal(columns[:, 1:], eps), columns[:, 0]
         parts = np.concatenate([np.zeros((len(columns), 1)), basis * (basis.T @ error)], axis=1)
         residuals = error[:, None] - np.cumsum(parts, axis=1)
-        k = changes.shape[1]
         return _of_points(residuals, k), _of_points(_left_out(residuals, basis, error, k, groups), k)
 
     def weights(self, changes: np.ndarray, n_steps: int, eps: float) -> np.ndarray:
@@ -50,40 +65,92 @@ class FreeWeights(LabelWeightRule):
         return least_squares_weights(_columns(changes)[:, :n_steps], unit_interval=False, eps=eps)[0]
 
 
-@dataclass(frozen=True)
-class UnitIntervalWeights(LabelWeightRule):
-    """Between 0 and 1: non-negative least squares."""
+class _HullWeights(LabelWeightRule):
+    """Weights that make the model a weighted mean of some others, which are combinations of the pure ones."""
 
-    def losses(self, changes: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """See `LabelWeightRule`; without what is left out, the same pure models take part."""
-        columns, k = _columns(changes), changes.shape[1]
-        basis, triangle = np.linalg.qr(columns)
-        pure = np.cumsum(triangle, axis=1)  # errors of the pure models
+    @abstractmethod
+    def vertices(self, n_steps: int) -> np.ndarray:
+        """Tail sums of the models to average, as rows of shape (n_models, n_steps)."""
+
+    def losses(self, changes: np.ndarray, groups: np.ndarray | None, eps: float) -> tuple[np.ndarray, np.ndarray]:
+        """See `LabelWeightRule`; without what is left out, the same models take part."""
+        k = changes.shape[1]
+        basis, triangle = np.linalg.qr(_columns(changes))
         seen, unseen = [], []
         for count in range(1, changes.shape[2] + 1):
-            tails = tail_sums(least_squares_weights(triangle[:, :count], unit_interval=True, eps=_EPS)[0])
-            taking_part = np.flatnonzero(-np.diff(np.append(tails, 0.0)) > 0.0)
-            directions = basis @ _orthonormal(pure[:, taking_part[1:]] - pure[:, taking_part[:1]])
-            residuals = np.repeat((columns[:, :count] @ tails)[:, None], directions.shape[1] + 1, axis=1)
-            left_out = _left_out(residuals, directions, basis @ pure[:, taking_part[0]], k, groups)
+            errors = triangle[:, :count] @ self.vertices(count).T
+            shares = convex_shares(errors)
+            taking_part = np.flatnonzero(shares > 0.0)
+            others = errors[:, taking_part[1:]] - errors[:, taking_part[:1]]
+            directions = basis @ _orthonormal(others, eps)
+            residuals = np.repeat((basis @ (errors @ shares))[:, None], directions.shape[1] + 1, axis=1)
+            left_out = _left_out(residuals, directions, basis @ errors[:, taking_part[0]], k, groups)
             seen.append(residuals[:, 0])
             unseen.append(left_out[:, -1])
         return _of_points(np.stack(seen, axis=1), k), _of_points(np.stack(unseen, axis=1), k)
 
     def weights(self, changes: np.ndarray, n_steps: int, eps: float) -> np.ndarray:
         """See `LabelWeightRule`."""
-        return least_squares_weights(_columns(changes)[:, :n_steps], unit_interval=True, eps=eps)[0]
+        triangle = np.linalg.qr(_columns(changes)[:, :n_steps]).R
+        vertices = self.vertices(n_steps)
+        tails = convex_shares(triangle @ vertices.T) @ vertices
+        return break_stick(off_zero(tails, np.linalg.norm(triangle, axis=0), eps)[0])
+
+
+@dataclass(frozen=True)
+class UnitIntervalWeights(_HullWeights):
+    """Between 0 and 1: weighted means of the pure models, of label weight 0."""
+
+    def vertices(self, n_steps: int) -> np.ndarray:
+        """See `_HullWeights`."""
+        return np.tri(n_steps)
+
+
+@dataclass(frozen=True)
+class MonotoneWeights(_HullWeights):
+    """Weights with which the shrinkage rises from 0 to 1 with the eigenvalue, as that of ridge regression does.
+
+    No direction of the data is then amplified or turned round, and none kept less than one of a smaller eigenvalue, so
+    that a student cannot be wild however its weights were chosen. With `a = d/(d + ridge)` the shrinkages are weighted
+    means of `P(at least k heads in n tosses of a coin with the chance a)`, k = 1, …, n for n fits: from `1 − (1 − a)ⁿ`,
+    which is boosting, to `aⁿ`, which is pure distillation, and steep steps between. They contain all label weights in
+    [0, 1].
+
+    Notes
+    -----
+    That the means must have weights >= 0 is what makes stacking safe: Breiman (1996), "Stacked regressions". The
+    binomial tails are the monotone ones of Bernstein's polynomials; derived for this package.
+    """
+
+    def vertices(self, n_steps: int) -> np.ndarray:
+        """See `_HullWeights`; beyond 12 fits, where binomial tails cancel too many digits, pure models are added."""
+        n = min(n_steps, _BINOMIAL_FITS)
+        combinations = np.zeros((n_steps, n_steps))
+        for k in range(1, n + 1):
+            for j in range(k, n + 1):
+                combinations[k - 1, j - 1] = (-1) ** (j - k) * math.comb(j - 1, k - 1) * math.comb(n, j)
+        combinations[range(n, n_steps), range(n, n_steps)] = 1.0
+        return np.cumsum(combinations[:, ::-1], axis=1)[:, ::-1]
 
 
 @dataclass(frozen=True, eq=False)
 class ConstantWeights(LabelWeightRule):
-    """The best of some constants, the same for all steps."""
+    """The best of some constants, the same for all steps; one alone is a fixed label weight.
 
-    constants: np.ndarray
+    Parameters
+    ----------
+    constants : array of shape (m,)
+        Any real numbers.
+    """
 
-    def losses(self, changes: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    constants: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "constants", to_numpy(require_vector("label_weights", self.constants)))
+
+    def losses(self, changes: np.ndarray, groups: np.ndarray | None, eps: float) -> tuple[np.ndarray, np.ndarray]:
         """See `LabelWeightRule`; one number chosen from a few is left as it is."""
-        del groups
+        del groups, eps
         columns, best = _columns(changes), self._best(changes)
         tails = np.zeros((len(best), len(best)))
         for step, constant in enumerate(best):
@@ -133,13 +200,13 @@ def least_squares_weights(changes: np.ndarray, *, unit_interval: bool, eps: floa
     return optimal_label_weights(steps, error, reached, eps=eps, unit_interval=unit_interval)
 
 
-def _orthonormal(columns: np.ndarray) -> np.ndarray:
-    """Orthonormal basis, column by column; zeros where a column adds nothing to those before it."""
+def _orthonormal(columns: np.ndarray, eps: float) -> np.ndarray:
+    """Orthonormal basis, column by column; zeros where a column adds nothing but rounding to those before it."""
     sizes = np.linalg.norm(columns, axis=0)
     sizes[sizes == 0.0] = 1.0
     basis, triangle = np.linalg.qr(columns / sizes)
     new = np.zeros(columns.shape[1], dtype=bool)
-    new[: basis.shape[1]] = np.abs(np.diagonal(triangle)) > 4.0 * _EPS
+    new[: basis.shape[1]] = np.abs(np.diagonal(triangle)) > 4.0 * eps
     padded = np.zeros_like(columns)
     padded[:, : basis.shape[1]] = basis
     return padded * new

@@ -62,12 +62,12 @@ def optimal_label_weights(
     influence = np.concatenate([[0.0], np.linalg.norm(steps, axis=0)])
     best, moved, least = np.ones(steps.shape[1]), False, math.inf  # plain kernel ridge regression
     for exact_tails in _affine_tails(steps, error):
-        tails, off_zero = _off_zero(exact_tails, influence, eps)
+        tails, was_zero = off_zero(exact_tails, influence, eps)
         weights = break_stick(tails)
         # The error that the weights reach where they were chosen, and what their rounding may add to it elsewhere.
         size = reached(weights) / unit + eps * float(np.sum(np.abs(tails) * influence))
         if size < least:
-            best, moved, least = weights, off_zero, size
+            best, moved, least = weights, was_zero, size
     return best, moved
 
 
@@ -94,22 +94,27 @@ def _affine_tails(steps: np.ndarray, error: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _simplex_tails(steps: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Tail sums, up to a common factor, of the best combination with coefficients >= 0.
-
-    The shortest vector in the convex hull of the errors `y_val − f_j` points along the solution of a non-negative
-    least-squares problem with one row more, whose weight only scales that solution.
-    """
+    """Tail sums of the best combination with coefficients >= 0."""
     zero = np.zeros((error.shape[0], 1))
     errors = error[:, None] + np.concatenate([zero, np.cumsum(steps, axis=1)], axis=1)
+    return np.cumsum(convex_shares(errors)[::-1])[::-1]
+
+
+def convex_shares(errors: np.ndarray) -> np.ndarray:
+    """Shares >= 0 with the sum 1 for which the weighted mean of the columns is shortest.
+
+    The shortest vector in their convex hull points along the solution of a non-negative least-squares problem with one
+    row more, whose weight only scales that solution.
+    """
     row = np.linalg.norm(errors) or 1.0
     system = np.concatenate([errors / row, np.ones((1, errors.shape[1]))])
     target = np.zeros(system.shape[0])
     target[-1] = 1.0
-    coefficients = scipy.optimize.nnls(system, target)[0]
-    return np.cumsum(coefficients[::-1])[::-1]
+    shares = scipy.optimize.nnls(system, target)[0]
+    return shares / np.sum(shares)
 
 
-def _off_zero(tails: np.ndarray, influence: np.ndarray, eps: float) -> tuple[np.ndarray, bool]:
+def off_zero(tails: np.ndarray, influence: np.ndarray, eps: float) -> tuple[np.ndarray, bool]:
     """Move tail sums of zero that have anything behind them off zero, and say whether any was.
 
     Only then do finite label weights exist. Moving `s_j` by δ changes the model by `δ·influence_j`, the length of its

@@ -7,18 +7,17 @@ the changes gives the errors of all numbers of fits at once, and the weights the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 from array_api_compat import array_namespace
 
+from kdtheory._candidates import Candidates
 from kdtheory._held_out import changes_left_out, changes_of_groups, outside
 from kdtheory._intercept import CenteredProblem
 from kdtheory._interop import from_numpy, to_numpy
-from kdtheory._label_weight_rules import ConstantWeights, FreeWeights, LabelWeightRule, UnitIntervalWeights
+from kdtheory._label_weight_rules import ConstantWeights, LabelWeightRule, MonotoneWeights
 from kdtheory._typing import Array
 from kdtheory._validation import (
     require_array,
@@ -29,12 +28,12 @@ from kdtheory._validation import (
     require_representable,
     require_vector,
 )
-from kdtheory.combinations import tail_sums
 from kdtheory.filters import Modes
 from kdtheory.selection import group_numbers
 from kdtheory.selfdistill import selfdistill_closed_form
 from kdtheory.spectral_fit import SpectralFit
 
+_MONOTONE = MonotoneWeights()
 _TOLERANCE = 1e-8
 """Trace of K over the smallest ridge that a low-rank factor may leave out."""
 
@@ -87,7 +86,7 @@ class SelfDistillationSearch:
     held_out_predictions: Array
     plain_held_out_predictions: Array
     problem: CenteredProblem
-    _candidates: _Candidates
+    _candidates: Candidates
 
     @property
     def n_steps(self) -> int:
@@ -143,8 +142,7 @@ def search_selfdistillation(
     *,
     ridges: Any,
     n_steps: SupportsIndex,
-    label_weights: Any = None,
-    unit_interval: bool = False,
+    label_weights: LabelWeightRule | Any = _MONOTONE,
     per_output: bool = False,
     groups: Any = None,
     fit_intercept: bool = False,
@@ -163,11 +161,10 @@ def search_selfdistillation(
         Penalties, all > 0.
     n_steps : int
         Largest number of fits, >= 1.
-    label_weights : array of shape (n_label_weights,), optional
-        Constant label weights to choose from; one alone is a fixed label weight. Default: the best of all, a weight
-        for each step, in closed form.
-    unit_interval : bool, default False
-        Keep the best label weights in [0, 1].
+    label_weights : LabelWeightRule or array of shape (n_label_weights,), default MonotoneWeights()
+        Where to look for the label weights: `FreeWeights()`, anywhere; `MonotoneWeights()`, where the model stays as
+        tame as ridge regression; `UnitIntervalWeights()`, in [0, 1]; an array, constants to try, the same for all
+        steps, of which one alone is a fixed label weight.
     per_output : bool, default False
         Choose label weights for every output on its own; ridge and number of fits are shared.
     groups : sequence of n labels, optional
@@ -186,15 +183,16 @@ def search_selfdistillation(
     Raises
     ------
     ValueError, TypeError, OverflowError
-        As `loo_predictions` and `leave_group_out_predictions`; for an empty grid; and for bounds or separate outputs
-        together with given label weights.
+        As `loo_predictions` and `leave_group_out_predictions`, and for an empty grid.
 
     Notes
     -----
     Label weights that are best for a held-out error make that error a little too good, the more so the more of them
     there are. So the choice is made by the error that remains when the label weights are chosen without the point, too:
     they are least squares in n·k equations, and a least-squares solution has its own exact leave-one-out error. With
-    several outputs of a point, its leverages are added up, which errs on the side of fewer fits.
+    several outputs of a point, its leverages are added up, which errs on the side of fewer fits. The predictions of all
+    other points still know the point's target. That is why free label weights can follow the noise nevertheless, above
+    all with few points and small ridges, and why they are not the default.
 
     Of the numbers of fits, each with its best ridge, the smallest is chosen whose score cannot be told from the best
     one's: the one-standard-error rule of Breiman et al. (1984), with the standard error of the paired difference.
@@ -216,21 +214,21 @@ def search_selfdistillation(
     >>> K = np.exp(-100 * np.subtract.outer(x, x) ** 2)
     >>> search = search_selfdistillation(K, y, ridges=np.geomspace(1e-3, 1e2, 11), n_steps=4)
     >>> search.best_n_steps, search.best_label_weights.round(2)
-    (3, array([ 2.36, -8.97]))
+    (3, array([3., 0.]))
     >>> round(search.plain_error, 4), round(search.best_error, 4), round(search.gain_standard_error, 4)
-    (0.0856, 0.0707, 0.0087)
+    (0.0856, 0.081, 0.0026)
     >>> dual_coef, intercept = search.fit()
     >>> (K[:1] @ dual_coef + intercept).round(3)
-    array([0.328])
+    array([0.163])
     """
     penalties = [require_positive("ridges", ridge) for ridge in to_numpy(require_vector("ridges", ridges)).tolist()]
     count = require_positive_integer("n_steps", n_steps)
-    rule = _rule(label_weights, require_bool("unit_interval", unit_interval))
+    rule = label_weights if isinstance(label_weights, LabelWeightRule) else ConstantWeights(label_weights)
     separate = require_bool("per_output", per_output)
     allowance = require_nonnegative("within_standard_errors", within_standard_errors)
     problem = CenteredProblem.of(K, y, fit_intercept, sample_weight, _TOLERANCE * min(penalties, default=0.0))
-    if separate and (problem.targets.ndim == 1 or label_weights is not None):
-        raise ValueError("per_output must be False for y of one dimension and for given label_weights, got True")
+    if separate and problem.targets.ndim == 1:
+        raise ValueError("per_output must be False for y of one dimension, got True")
     n_points = problem.spectrum.n_points
     if groups is None:
         numbers = None
@@ -239,13 +237,14 @@ def search_selfdistillation(
         numbers = group_numbers(groups, n_points)
         changes = changes_of_groups(problem, numbers, penalties, count)
     weights = to_numpy(problem.spectrum.weights())
-    candidates = _Candidates(
+    eps = float(array_namespace(changes).finfo(changes.dtype).eps)
+    candidates = Candidates(
         changes=to_numpy(changes).reshape(count, len(penalties), n_points, -1),
+        rounding=eps * (1.0 + float(problem.spectrum.eigenvalues[0]) / np.array(penalties)),
         shares=weights / np.sum(weights),
         groups=numbers,
         rule=rule,
         separate=separate,
-        eps=float(array_namespace(changes).finfo(changes.dtype).eps),
     )
     return _choose(problem, np.array(penalties), candidates, allowance)
 
@@ -275,82 +274,20 @@ def _last_dual_coef(problem: CenteredProblem, ridge: float, label_weights: np.nd
     return dual + at_zero * spectrum.whiten(outside(problem))  # S times whitened values makes dual coefficients
 
 
-def _rule(label_weights: Any, unit_interval: bool) -> LabelWeightRule:
-    if label_weights is None:
-        return UnitIntervalWeights() if unit_interval else FreeWeights()
-    if unit_interval:
-        raise ValueError("unit_interval must be False for given label_weights, got True")
-    return ConstantWeights(to_numpy(require_vector("label_weights", label_weights)))
-
-
-@dataclass(frozen=True, eq=False)
-class _Candidates:
-    """Every ridge and number of fits, with the best label weights by a rule."""
-
-    changes: np.ndarray
-    """Of shape (n_steps, n_ridges, n, k)."""
-    shares: np.ndarray
-    groups: np.ndarray | None
-    rule: LabelWeightRule
-    separate: bool
-    eps: float
-
-    @cached_property
-    def losses(self) -> tuple[np.ndarray, np.ndarray]:
-        """See `LabelWeightRule.losses`: each of shape (n_ridges, n, n_steps)."""
-        n_ridges = self.changes.shape[1]
-        found = [[self.rule.losses(block, self.groups) for block in self.blocks(ridge)] for ridge in range(n_ridges)]
-        seen, unseen = np.moveaxis(np.sum(np.array(found), axis=1), 1, 0)
-        return seen, unseen
-
-    def blocks(self, ridge: int) -> list[np.ndarray]:
-        """Return changes that share label weights, (n, k, n_steps), in units whose squares add up to errors."""
-        unit = np.sqrt(self.shares / self.changes.shape[3])
-        scaled = np.moveaxis(self.changes[:, ridge, :, :], 0, -1) * unit[:, None, None]
-        return [scaled[:, [output], :] for output in range(scaled.shape[1])] if self.separate else [scaled]
-
-    def weights(self, ridge: int, n_steps: int) -> np.ndarray:
-        """Label weights of shape (n_steps - 1,) or (n_steps - 1, k)."""
-        chosen = [self.rule.weights(block, n_steps, self.eps) for block in self.blocks(ridge)]
-        return np.stack(chosen, axis=1) if self.separate else chosen[0]
-
-    def losses_with(self, ridge: int, label_weights: np.ndarray) -> np.ndarray:
-        """Loss of every point with these label weights, shape (n,)."""
-        return self.shares * np.mean(self.residuals(ridge, label_weights) ** 2, axis=1)
-
-    def standard_error(self, differences: np.ndarray) -> float:
-        """Of a weighted mean, of which `differences` are the terms, over points or groups."""
-        deviations = differences - self.shares * np.sum(differences)
-        weighed = self.shares > 0.0
-        if self.groups is not None:
-            deviations = np.bincount(self.groups, weights=deviations)
-            weighed = np.bincount(self.groups, weights=weighed) > 0.0
-        count = int(np.count_nonzero(weighed))
-        return float(np.sqrt(np.sum(deviations**2) * count / (count - 1))) if count > 1 else 0.0
-
-    def residuals(self, ridge: int, label_weights: np.ndarray) -> np.ndarray:
-        """Targets minus held-out predictions with these label weights, shape (n, k)."""
-        changes = self.changes[: len(label_weights) + 1, ridge, :, :]
-        if label_weights.ndim == 1:
-            return -np.tensordot(tail_sums(label_weights), changes, axes=1)
-        columns = [tail_sums(column) @ changes[:, :, output] for output, column in enumerate(label_weights.T)]
-        return -np.stack(columns, axis=1)
-
-
 def _choose(
-    problem: CenteredProblem, ridges: np.ndarray, candidates: _Candidates, within: float
+    problem: CenteredProblem, ridges: np.ndarray, candidates: Candidates, within: float
 ) -> SelfDistillationSearch:
     with np.errstate(over="ignore", invalid="ignore"):
-        seen, unseen = candidates.losses
-        errors, scores = np.sum(seen, axis=1), np.sum(unseen, axis=1)
+        errors, scores = (np.sum(losses, axis=1) for losses in candidates.losses)
     require_representable(errors, "the held-out error")
     require_representable(scores, "the score")
     # Errors of the size of rounding cannot be told apart: of those, the largest ridge and the fewest fits.
-    rounding = candidates.eps * float(candidates.shares @ np.mean(_columns(problem.targets) ** 2, axis=1))
+    squares = np.mean(_columns(problem.targets) ** 2, axis=1)
+    rounding = float(np.min(candidates.rounding)) * float(candidates.shares @ squares)
     ranked = np.maximum(scores, rounding)
     ridge_of = np.argmax(np.where(ranked == np.min(ranked, axis=0), ridges[:, None], -np.inf), axis=0)
     n_steps, weights = 1, candidates.weights(int(ridge_of[0]), 1)
-    for count in _from_few_fits(ranked, ridge_of, unseen, candidates, within):
+    for count in candidates.from_few_fits(ranked, ridge_of, within):
         proposed = candidates.weights(int(ridge_of[count - 1]), count)
         reached = np.sum(candidates.losses_with(int(ridge_of[count - 1]), proposed))
         # Finite label weights that cancel to many digits may not reach what the least squares promise.
@@ -388,23 +325,3 @@ def _choose(
 def _columns(targets: Array) -> np.ndarray:
     """Targets of shape (n, k)."""
     return to_numpy(targets).reshape(len(targets), -1)
-
-
-def _from_few_fits(
-    scores: np.ndarray, ridge_of: np.ndarray, unseen: np.ndarray, candidates: _Candidates, within: float
-) -> Iterator[int]:
-    """Numbers of fits, each at its best ridge, whose score is as good as the best of all, the fewest first.
-
-    As good means within some standard errors of the paired difference. A score that does not beat that of plain kernel
-    ridge regression is never as good.
-    """
-    best_of = scores[ridge_of, np.arange(len(ridge_of))]
-    best = int(np.argmin(best_of))
-    for count in range(1, len(ridge_of) + 1):
-        worse = unseen[ridge_of[count - 1], :, count - 1] - unseen[ridge_of[best], :, best]
-        if best_of[count - 1] > best_of[best] and np.sum(worse) > within * candidates.standard_error(worse):
-            continue
-        if count == 1:
-            return
-        if best_of[count - 1] < best_of[0]:
-            yield count

@@ -2,11 +2,15 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kdtheory import (
+    FreeWeights,
+    MonotoneWeights,
     Spectrum,
+    UnitIntervalWeights,
     combination_from_label_weights,
     leave_group_out_predictions,
     loo_label_weights,
@@ -16,6 +20,7 @@ from kdtheory import (
 )
 
 RIDGES = [0.03, 0.3, 3.0]
+FREE = FreeWeights()
 
 
 def problem(seed=0, n=24, outputs=(), noise=0.5):
@@ -43,7 +48,8 @@ def test_every_error_is_that_of_leaving_one_out_with_the_best_label_weights(
     weight = np.arange(len(y)) % 3 if weighted else None
     spectrum = Spectrum.from_gram(K, weight) if weighted else K
     options = {"fit_intercept": intercept}
-    search = search_selfdistillation(spectrum, y, ridges=RIDGES, n_steps=4, unit_interval=unit_interval, **options)
+    rule = UnitIntervalWeights() if unit_interval else FreeWeights()
+    search = search_selfdistillation(spectrum, y, ridges=RIDGES, n_steps=4, label_weights=rule, **options)
     assert search.errors.shape == (3, 4)
     for i, ridge in enumerate(RIDGES):
         for n_steps in range(1, 5):
@@ -58,12 +64,76 @@ def test_every_error_is_that_of_leaving_one_out_with_the_best_label_weights(
 
 def test_separate_label_weights_for_every_output_are_those_of_the_outputs_alone():
     K, y = problem(outputs=(2,))
-    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=3, per_output=True)
-    alone = [search_selfdistillation(K, y[:, k], ridges=RIDGES, n_steps=3) for k in range(2)]
+    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=3, label_weights=FREE, per_output=True)
+    alone = [search_selfdistillation(K, y[:, k], ridges=RIDGES, n_steps=3, label_weights=FREE) for k in range(2)]
     np.testing.assert_allclose(search.errors, (alone[0].errors + alone[1].errors) / 2, rtol=1e-12)
     np.testing.assert_allclose(search.scores, (alone[0].scores + alone[1].scores) / 2, rtol=1e-12)
     assert search.label_weights_of(1, 3).shape == (2, 2)
     np.testing.assert_allclose(search.label_weights_of(1, 3)[:, 1], alone[1].label_weights_of(1, 3), rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 5, 12, 15])
+def test_monotone_weights_average_binomial_tails(n_steps):
+    a = np.linspace(0.0, 1.0, 21)
+    tails = MonotoneWeights().vertices(n_steps)
+    combinations = tails - np.append(tails[:, 1:], np.zeros((n_steps, 1)), axis=1)
+    shrinkages = combinations @ a ** np.arange(1, n_steps + 1)[:, None]
+    n = min(n_steps, 12)
+    for k in range(1, n + 1):
+        np.testing.assert_allclose(shrinkages[k - 1], scipy.stats.binom.sf(k - 1, n, a), atol=1e-10)
+    for j in range(n, n_steps):
+        np.testing.assert_allclose(shrinkages[j], a ** (j + 1), atol=1e-10)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 12))
+def test_monotone_weights_give_a_shrinkage_that_rises_from_zero_to_one(seed, n_steps):
+    K, y = problem(seed=seed % 1000, noise=1.0)
+    search = search_selfdistillation(K, y, ridges=[0.1], n_steps=n_steps)
+    label_weights = search.label_weights_of(0, n_steps)
+    d = np.geomspace(1e-4, 1e4, 50)[::-1]
+    grid = Spectrum(d, np.eye(50))
+    shrinkage = selfdistill_closed_form(
+        grid, np.ones(50), ridge=0.1, n_steps=n_steps, label_weight=label_weights
+    ).shrinkage[-1]
+    assert np.all((shrinkage > -1e-9) & (shrinkage < 1 + 1e-9))
+    assert np.all(np.diff(shrinkage) < 1e-9)
+
+
+@given(st.integers(0, 500))
+def test_monotone_weights_contain_those_in_the_unit_interval_and_are_contained_in_free_ones(seed):
+    K, y = problem(seed=seed)
+    unit, monotone, free = (
+        search_selfdistillation(K, y, ridges=RIDGES, n_steps=5, label_weights=rule).errors
+        for rule in (UnitIntervalWeights(), MonotoneWeights(), FREE)
+    )
+    assert np.all(monotone <= unit * (1 + 1e-8))
+    assert np.all(free <= monotone * (1 + 1e-8))
+    assert np.all(np.diff(monotone, axis=1) <= 1e-8)
+
+
+@pytest.mark.parametrize("n_steps", [2, 4, 10])
+def test_monotone_errors_are_those_of_leaving_one_out_with_their_label_weights(n_steps):
+    K, y = problem(n=40)
+    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=n_steps)
+    for i, ridge in enumerate(RIDGES):
+        held_out = loo_predictions(K, y, ridge=ridge, n_steps=n_steps, label_weight=search.label_weights_of(i, n_steps))
+        np.testing.assert_allclose(search.errors[i, -1], np.mean((y - held_out[-1]) ** 2), rtol=1e-6)
+
+
+def test_monotone_weights_are_not_led_astray_by_noise():
+    """Pure noise, few points, tiny ridges: whatever is chosen must stay near the best plain model."""
+    free, monotone, plain = [], [], []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        X, X_test, y = rng.standard_normal((60, 2)), rng.standard_normal((300, 2)), rng.standard_normal(60)
+        K, K_test = (np.exp(-0.5 * np.sum((each[:, None] - X) ** 2, axis=2)) for each in (X, X_test))
+        options = {"ridges": np.geomspace(1e-6, 1e2, 20), "fit_intercept": True}
+        for errors, rule, n_steps in ((free, FREE, 10), (monotone, MonotoneWeights(), 10), (plain, FREE, 1)):
+            search = search_selfdistillation(K, y, n_steps=n_steps, label_weights=rule, **options)
+            dual_coef, intercept = search.fit()
+            errors.append(np.mean((K_test @ dual_coef + intercept) ** 2))
+    assert np.mean(monotone) < 1.1 * np.mean(plain)
+    assert np.mean(free) > 2.0 * np.mean(plain)
 
 
 def test_given_constants_are_tried_and_the_best_is_kept():
@@ -83,11 +153,11 @@ def test_given_constants_are_tried_and_the_best_is_kept():
 
 
 @pytest.mark.parametrize("outputs", [(), (2,)])
-@pytest.mark.parametrize("unit_interval", [False, True])
-def test_errors_of_groups_are_those_of_leaving_groups_out(outputs, unit_interval):
+@pytest.mark.parametrize("rule", [FREE, UnitIntervalWeights(), MonotoneWeights()])
+def test_errors_of_groups_are_those_of_leaving_groups_out(outputs, rule):
     K, y = problem(outputs=outputs)
     groups = np.arange(len(y)) % 4
-    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=3, groups=groups, unit_interval=unit_interval)
+    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=3, groups=groups, label_weights=rule)
     for i, ridge in enumerate(RIDGES):
         for n_steps in range(1, 4):
             held_out = leave_group_out_predictions(
@@ -115,13 +185,13 @@ def scores_by_refitting(K, y, ridge, n_steps, groups):
 def test_scores_choose_the_label_weights_without_what_is_left_out(outputs, n_groups):
     K, y = problem(outputs=outputs)
     groups = np.arange(len(y)) % n_groups
-    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=3, groups=groups)
+    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=3, groups=groups, label_weights=FREE)
     for i, ridge in enumerate(RIDGES):
         for n_steps in (2, 3):
             exact = scores_by_refitting(K, y, ridge, n_steps, groups)
             np.testing.assert_allclose(search.scores[i, n_steps - 1], exact, rtol=1e-7)
     if n_groups == len(y):
-        singles = search_selfdistillation(K, y, ridges=RIDGES, n_steps=3)
+        singles = search_selfdistillation(K, y, ridges=RIDGES, n_steps=3, label_weights=FREE)
         np.testing.assert_allclose(singles.errors, search.errors, rtol=1e-9)
         if outputs:  # leverages are added up: a bound
             assert np.all(singles.scores >= search.scores * (1 - 1e-9))
@@ -133,7 +203,7 @@ def test_scores_choose_the_label_weights_without_what_is_left_out(outputs, n_gro
 @pytest.mark.parametrize("seed", range(4))
 def test_scores_within_the_unit_interval_refit_the_pure_models_that_take_part(seed):
     K, y = problem(seed=seed, noise=1.0)
-    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=4, unit_interval=True)
+    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=4, label_weights=UnitIntervalWeights())
     for i, ridge in enumerate(RIDGES):
         pure = loo_predictions(K, y, ridge=ridge, n_steps=4)
         used = pure[combination_from_label_weights(search.label_weights_of(i, 4)) > 0.0]
@@ -149,7 +219,7 @@ def test_scores_within_the_unit_interval_refit_the_pure_models_that_take_part(se
 @given(st.integers(0, 200), st.floats(0.0, 2.0))
 def test_the_choice_is_the_fewest_fits_that_cannot_be_told_from_the_best(seed, within):
     K, y = problem(seed=seed, n=16)
-    options = {"ridges": RIDGES, "n_steps": 4, "fit_intercept": True}
+    options = {"ridges": RIDGES, "n_steps": 4, "fit_intercept": True, "label_weights": FREE}
     search = search_selfdistillation(K, y, within_standard_errors=within, **options)
     best_of = np.min(search.scores, axis=0)
     assert search.best_score <= best_of[0]
@@ -167,7 +237,9 @@ def test_the_gain_and_its_standard_error_are_paired():
     K, y = problem(seed=1)
     weight = 1.0 + np.arange(len(y)) % 3
     spectrum = Spectrum.from_gram(K, weight)
-    search = search_selfdistillation(spectrum, y, ridges=RIDGES, n_steps=4, within_standard_errors=0)
+    search = search_selfdistillation(
+        spectrum, y, ridges=RIDGES, n_steps=4, label_weights=FREE, within_standard_errors=0
+    )
     assert search.best_n_steps > 1
     plain = loo_predictions(spectrum, y, ridge=search.plain_ridge, n_steps=1)[0]
     differences = (y - plain) ** 2 - (y - search.held_out_predictions) ** 2
@@ -186,7 +258,9 @@ def test_the_gain_and_its_standard_error_are_paired():
 def test_the_standard_error_with_groups_counts_groups():
     K, y = problem(seed=7)
     groups = np.arange(len(y)) // 4
-    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=3, groups=groups, within_standard_errors=0)
+    search = search_selfdistillation(
+        K, y, ridges=RIDGES, n_steps=3, groups=groups, label_weights=FREE, within_standard_errors=0
+    )
     assert search.best_n_steps > 1
     plain = leave_group_out_predictions(K, y, groups=groups, ridge=search.plain_ridge, n_steps=1)[0]
     of_groups = np.bincount(groups, weights=(y - plain) ** 2 - (y - search.held_out_predictions) ** 2) / 4
@@ -197,7 +271,13 @@ def test_the_standard_error_with_groups_counts_groups():
 @pytest.mark.parametrize("per_output", [False, True])
 def test_the_chosen_model_is_fitted_on_all_points(per_output):
     K, y = problem(seed=1, outputs=(2,))
-    options = {"ridges": RIDGES, "n_steps": 4, "fit_intercept": True, "within_standard_errors": 0}
+    options = {
+        "ridges": RIDGES,
+        "n_steps": 4,
+        "fit_intercept": True,
+        "label_weights": FREE,
+        "within_standard_errors": 0,
+    }
     search = search_selfdistillation(K, y, per_output=per_output, **options)
     assert search.best_n_steps > 1
     dual_coef, intercept = search.fit()
@@ -260,7 +340,6 @@ def test_more_fits_than_distinct_eigenvalues_do_no_harm():
         ({"ridges": [1.0, -1.0]}, "ridges must be > 0, got -1.0"),
         ({"n_steps": 0}, "n_steps must be >= 1, got 0"),
         ({"label_weights": []}, "label_weights must not be empty"),
-        ({"label_weights": [0.5], "unit_interval": True}, "unit_interval must be False for given label_weights"),
         ({"per_output": True}, "per_output must be False for y of one dimension"),
         ({"within_standard_errors": -1.0}, "within_standard_errors must be >= 0, got -1.0"),
         ({"groups": [0] * 24}, "groups must hold at least two different labels"),

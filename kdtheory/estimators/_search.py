@@ -12,6 +12,13 @@ from scipy.stats import rankdata
 from sklearn.metrics.pairwise import kernel_metrics
 from sklearn.model_selection import check_cv
 
+from kdtheory._label_weight_rules import (
+    ConstantWeights,
+    FreeWeights,
+    LabelWeightRule,
+    MonotoneWeights,
+    UnitIntervalWeights,
+)
 from kdtheory._typing import Array
 from kdtheory._validation import (
     require_bool,
@@ -23,6 +30,7 @@ from kdtheory._validation import (
 from kdtheory.estimators._kernel_machine import KernelMachine
 from kdtheory.search import SelfDistillationSearch, search_selfdistillation
 
+_RULES = {"loo": FreeWeights(), "monotone": MonotoneWeights(), "unit-interval": UnitIntervalWeights()}
 _RIDGES = np.geomspace(1e-6, 1e2, 20)
 """The default grid, in units of the mean diagonal of the (centred) Gram matrix."""
 
@@ -37,8 +45,8 @@ class _Tried(NamedTuple):
     @classmethod
     def of(cls, gamma: float | None, found: SelfDistillationSearch) -> _Tried:
         parameters = [
-            _parameters(ridge, n_steps, found.label_weights_of(row, n_steps), gamma)
-            for row, ridge in enumerate(found.ridges.tolist())
+            {"ridge": ridge, "n_steps": n_steps, **({} if gamma is None else {"gamma": gamma})}
+            for ridge in found.ridges.tolist()
             for n_steps in range(1, found.n_steps + 1)
         ]
         return cls(parameters, found.errors.ravel(), found.scores.ravel())
@@ -66,7 +74,6 @@ class KernelSearch(KernelMachine):
     ) -> SelfDistillationSearch:
         """Search, fit what was found on all points, and store the results; `y` is what folds are stratified by."""
         folds = None if self.cv is None else fold_numbers(self.cv, X, y, classifier)
-        label_weights, unit_interval = self._label_weights()
         gammas = self._gammas()
         tried: list[_Tried] = []
         best, plain = None, None
@@ -77,8 +84,7 @@ class KernelSearch(KernelMachine):
                 targets,
                 ridges=self._ridges(K, sample_weight),
                 n_steps=self.n_steps,
-                label_weights=label_weights,
-                unit_interval=unit_interval,
+                label_weights=self._label_weights(),
                 per_output=per_output,
                 groups=folds,
                 fit_intercept=self.fit_intercept,
@@ -121,15 +127,15 @@ class KernelSearch(KernelMachine):
             require_positive("ridges", ridge)
         return ridges
 
-    def _label_weights(self) -> tuple[np.ndarray | None, bool]:
-        if isinstance(self.label_weight, str):
-            if self.label_weight not in ("loo", "unit-interval"):
-                raise ValueError(
-                    f"label_weight must be 'loo', 'unit-interval' or one or more numbers, got {self.label_weight!r}"
-                )
-            return None, self.label_weight == "unit-interval"
-        numbers = [self.label_weight] if np.ndim(self.label_weight) == 0 else self.label_weight
-        return require_vector("label_weight", numbers), False
+    def _label_weights(self) -> LabelWeightRule:
+        if not isinstance(self.label_weight, str):
+            constants = [self.label_weight] if np.ndim(self.label_weight) == 0 else self.label_weight
+            return ConstantWeights(require_vector("label_weight", constants))
+        if self.label_weight not in _RULES:
+            raise ValueError(
+                f"label_weight must be one of {sorted(_RULES)}, or one or more numbers, got {self.label_weight!r}"
+            )
+        return _RULES[self.label_weight]
 
 
 def fold_numbers(cv: Any, X: Array, y: Array, classifier: bool) -> np.ndarray:
@@ -197,8 +203,7 @@ def _results(tried: list[_Tried]) -> dict[str, Any]:
     parameters = [each for candidates in tried for each in candidates.parameters]
     columns = {}
     for name in parameters[0]:
-        columns[f"param_{name}"] = np.empty(len(parameters), dtype=object if name == "label_weight" else None)
-        columns[f"param_{name}"][:] = [each[name] for each in parameters]
+        columns[f"param_{name}"] = np.array([each[name] for each in parameters])
     scores = np.concatenate([candidates.scores for candidates in tried])
     return {
         "params": parameters,

@@ -192,9 +192,11 @@ class SelfDistilledKernelClassifierCV(KernelClassifier, KernelSearch):
         Penalties to try, > 0. None: 20 from 1e-6 to 100 times the mean diagonal of the (centred) Gram matrix.
     n_steps : int, default 10
         Largest number of fits to try; every smaller one is tried as well.
-    label_weight : "loo", "unit-interval", float, or sequence of floats, default "loo"
-        "loo": those of least held-out error, in closed form. "unit-interval": the same within [0, 1]. A number is taken
-        for every step; of several, the best.
+    label_weight : "monotone", "loo", "unit-interval", float, or sequence of floats, default "monotone"
+        Label weights of least held-out error, in closed form: "loo" among all, which can follow the noise where there
+        are few points or small ridges; "monotone" among those with which the model stays as tame as ridge regression
+        (`kdtheory.MonotoneWeights`); "unit-interval" among those in [0, 1]. A number is taken for every step; of
+        several, the best.
     gammas : array of shape (n_gammas,), default None
         Kernel widths to try; None: `gamma` alone.
     cv : int, splitter or iterable of splits, default None
@@ -249,7 +251,7 @@ class SelfDistilledKernelClassifierCV(KernelClassifier, KernelSearch):
         ridges: Any = None,
         *,
         n_steps: int = 10,
-        label_weight: Any = "loo",
+        label_weight: Any = "monotone",
         gammas: Any = None,
         cv: Any = None,
         kernel: Any = "rbf",

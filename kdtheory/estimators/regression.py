@@ -139,9 +139,11 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
         Penalties to try, > 0. None: 20 from 1e-6 to 100 times the mean diagonal of the (centred) Gram matrix.
     n_steps : int, default 10
         Largest number of fits to try; every smaller one is tried as well.
-    label_weight : "loo", "unit-interval", float, or sequence of floats, default "loo"
-        "loo": those of least held-out error, in closed form. "unit-interval": the same within [0, 1]. A number is taken
-        for every step; of several, the best.
+    label_weight : "monotone", "loo", "unit-interval", float, or sequence of floats, default "monotone"
+        Label weights of least held-out error, in closed form: "loo" among all, which can follow the noise where there
+        are few points or small ridges; "monotone" among those with which the model stays as tame as ridge regression
+        (`kdtheory.MonotoneWeights`); "unit-interval" among those in [0, 1]. A number is taken for every step; of
+        several, the best.
     gammas : array of shape (n_gammas,), default None
         Kernel widths to try; None: `gamma` alone.
     label_weight_per_target : bool, default False
@@ -163,7 +165,7 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
         Its row in `cv_results_`.
     cv_results_ : dict of arrays
         One row for every gamma, ridge and number of fits with its best label weights, for `pandas.DataFrame`:
-        `params`, `param_ridge`, `param_n_steps`, `param_label_weight`, `param_gamma`; `mean_test_score`, the negative
+        `params`, `param_ridge`, `param_n_steps`, `param_gamma`; `mean_test_score`, the negative
         held-out error; `selection_score`, the same when the label weights, too, are chosen without what is left out;
         and `rank_test_score`, the ranks of the latter. The chosen model need not be of rank 1: of models that cannot
         be told apart, it is the one with the fewest fits.
@@ -172,7 +174,8 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
     ridges_ : array of shape (n_ridges,)
         Penalties tried with the best gamma.
     search_ : SelfDistillationSearch
-        The search with the best gamma.
+        The search with the best gamma; its method `label_weights_of` has the label weights of every row. It is not
+        pickled or saved.
     distillation_gain_, distillation_gain_se_ : float
         Mean squared held-out error of the best plain kernel ridge regression minus that of the chosen model, and the
         standard error of the difference, paired over the points (or folds). 0 when plain is best.
@@ -202,7 +205,7 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
     >>> y = np.sin(2.0 * X[:, 0]) + 0.3 * rng.standard_normal(60)
     >>> model = SelfDistilledKernelRidgeCV(gammas=[0.1, 1.0, 10.0]).fit(X, y)
     >>> model.best_params_["gamma"], bool(model.distillation_gain_ >= 0.0), model.loo_error_path_.shape
-    (1.0, True, (20, 10))
+    (0.1, True, (20, 10))
     """
 
     def __init__(
@@ -210,7 +213,7 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
         ridges: Any = None,
         *,
         n_steps: int = 10,
-        label_weight: Any = "loo",
+        label_weight: Any = "monotone",
         gammas: Any = None,
         label_weight_per_target: bool = False,
         cv: Any = None,

@@ -1,0 +1,98 @@
+"""Candidates of a search: their held-out losses, and how they compare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from kdtheory._label_weight_rules import LabelWeightRule
+from kdtheory.combinations import tail_sums
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Every ridge and number of fits, with the best label weights by a rule.
+
+    Attributes
+    ----------
+    changes : array of shape (n_steps, n_ridges, n, k)
+        Changes of the held-out predictions from fit to fit.
+    rounding : array of shape (n_ridges,)
+        Their rounding, relative to their size.
+    shares : array of shape (n,)
+        Share of each point in the error.
+    groups : array of n integers, or None for points that are left out one by one
+    rule : LabelWeightRule
+    separate : bool
+        Whether every output has label weights of its own.
+    """
+
+    changes: np.ndarray
+    rounding: np.ndarray
+    shares: np.ndarray
+    groups: np.ndarray | None
+    rule: LabelWeightRule
+    separate: bool
+
+    @cached_property
+    def losses(self) -> tuple[np.ndarray, np.ndarray]:
+        """See `LabelWeightRule.losses`: each of shape (n_ridges, n, n_steps)."""
+        found = [
+            np.sum([self.rule.losses(block, self.groups, eps) for block in self.blocks(ridge)], axis=0)
+            for ridge, eps in enumerate(self.rounding)
+        ]
+        seen, unseen = np.moveaxis(np.array(found), 1, 0)
+        return seen, unseen
+
+    def blocks(self, ridge: int) -> list[np.ndarray]:
+        """Return changes that share label weights, (n, k, n_steps), in units whose squares add up to errors."""
+        unit = np.sqrt(self.shares / self.changes.shape[3])
+        scaled = np.moveaxis(self.changes[:, ridge, :, :], 0, -1) * unit[:, None, None]
+        return [scaled[:, [output], :] for output in range(scaled.shape[1])] if self.separate else [scaled]
+
+    def weights(self, ridge: int, n_steps: int) -> np.ndarray:
+        """Label weights of shape (n_steps - 1,) or (n_steps - 1, k)."""
+        chosen = [self.rule.weights(block, n_steps, self.rounding[ridge]) for block in self.blocks(ridge)]
+        return np.stack(chosen, axis=1) if self.separate else chosen[0]
+
+    def losses_with(self, ridge: int, label_weights: np.ndarray) -> np.ndarray:
+        """Loss of every point with these label weights, shape (n,)."""
+        return self.shares * np.mean(self.residuals(ridge, label_weights) ** 2, axis=1)
+
+    def standard_error(self, differences: np.ndarray) -> float:
+        """Of a weighted mean, of which `differences` are the terms, over points or groups."""
+        deviations = differences - self.shares * np.sum(differences)
+        weighed = self.shares > 0.0
+        if self.groups is not None:
+            deviations = np.bincount(self.groups, weights=deviations)
+            weighed = np.bincount(self.groups, weights=weighed) > 0.0
+        count = int(np.count_nonzero(weighed))
+        return float(np.sqrt(np.sum(deviations**2) * count / (count - 1))) if count > 1 else 0.0
+
+    def residuals(self, ridge: int, label_weights: np.ndarray) -> np.ndarray:
+        """Targets minus held-out predictions with these label weights, shape (n, k)."""
+        changes = self.changes[: len(label_weights) + 1, ridge, :, :]
+        if label_weights.ndim == 1:
+            return -np.tensordot(tail_sums(label_weights), changes, axes=1)
+        columns = [tail_sums(column) @ changes[:, :, output] for output, column in enumerate(label_weights.T)]
+        return -np.stack(columns, axis=1)
+
+    def from_few_fits(self, scores: np.ndarray, ridge_of: np.ndarray, within: float) -> Iterator[int]:
+        """Yield the numbers of fits, each at its best ridge, that score as well as the best of all, the fewest first.
+
+        As well means within some standard errors of the paired difference. A score that does not beat that of plain
+        kernel ridge regression never does.
+        """
+        best_of = scores[ridge_of, np.arange(len(ridge_of))]
+        best = int(np.argmin(best_of))
+        for count in range(1, len(ridge_of) + 1):
+            worse = self.losses[1][ridge_of[count - 1], :, count - 1] - self.losses[1][ridge_of[best], :, best]
+            if best_of[count - 1] > best_of[best] and np.sum(worse) > within * self.standard_error(worse):
+                continue
+            if count == 1:
+                return
+            if best_of[count - 1] < best_of[0]:
+                yield count
