@@ -99,10 +99,10 @@ class HeldOutErrorDisplay:
         }
         self.ax_.plot([self.ridges[row]], [error], color=color, markeredgewidth=0.6, label="chosen", **style)
         self.ax_.set(xscale="log", xlabel=r"ridge $\lambda$", ylabel="held-out error")
-        # The largest penalties predict nothing but the mean: show what the choice is about.
+        # The ends of a grid may be many times worse: show what the choice is about.
         low, high = float(np.min(self.errors)), float(np.max(self.errors[:, 0]))
         if low > 0.0:
-            self.ax_.set(yscale="log", ylim=(low / 1.1, 1.1 * min(high, 20.0 * low)))
+            self.ax_.set(yscale="log", ylim=(low / 1.05, 1.05 * min(high, 2.5 * low)))
         self.ax_.legend(ncols=2)
         return self
 
@@ -169,8 +169,12 @@ class LabelWeightsDisplay:
             self.ax_.set(xlim=(1.5, 3.5), ylim=(-0.1, 1.1))
         elif np.max(np.abs(weights)) > _ONE_SCALE:
             self.ax_.set_yscale("symlog", linthresh=1.0)
-        self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True))
-        self.ax_.set(xlabel="fit", ylabel="label weight")
+        else:
+            self.ax_.margins(y=0.1)
+        if len(weights):
+            self.ax_.set_xlim(1.5, len(weights) + 1.5)
+        self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        self.ax_.set(xlabel="number of the fit", ylabel="label weight")
         return self
 
 

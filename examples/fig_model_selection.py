@@ -1,0 +1,97 @@
+"""Choosing without a validation set: exact leave-one-out errors of every ridge and number of fits, on real data.
+
+One row for each data set. Left: the leave-one-out error against the ridge, one curve for each number of fits with the
+best label weights for it; more fits are never worse there, so the star marks the fewest that cannot be told from the
+best. Right: the label weights chosen. Printed beside it: the gain over the best plain kernel ridge regression with its
+paired standard error, and the error on held-out quarters of the data, beside that of scikit-learn's grid search over
+the same ridges with 5 folds.
+
+Built in: scikit-learn's diabetes data, and Friedman's first test function. With `--data FOLDER` also the concrete,
+airfoil and yacht sets of the UCI repository, each as `uci_NAME.npz` with the arrays X and y.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.datasets import load_diabetes, make_friedman1
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from kdtheory.estimators import SelfDistilledKernelRidgeCV
+from kdtheory.figures import STYLE, HeldOutErrorDisplay, LabelWeightsDisplay, save_figures
+
+OUTPUT = Path(__file__).resolve().parents[1] / "figures"
+RIDGES = np.geomspace(1e-5, 1e2, 22)
+UCI = ("concrete", "airfoil", "yacht")
+
+
+def main(folder: Path | None = None, n_splits: int = 4) -> dict[str, Figure]:
+    """Print what is chosen and gained on every data set, and return the figure by file name."""
+    sets = {"diabetes": load_diabetes(return_X_y=True), "Friedman": make_friedman1(300, noise=1.0, random_state=0)}
+    if folder is not None:
+        sets |= {name: load(folder / f"uci_{name}.npz") for name in UCI}
+    with plt.style.context(STYLE):
+        figure, rows = plt.subplots(len(sets), 2, figsize=(5.5, 2.1 * len(sets)), width_ratios=(3, 2))
+        for row, (name, (X, y)) in zip(rows, sets.items(), strict=True):
+            model = search(X, y)
+            HeldOutErrorDisplay.from_estimator(model, ax=row[0])
+            LabelWeightsDisplay.from_estimator(model, ax=row[1])
+            row[0].set_title(f"{name}: {len(y)} points")
+            row[0].get_legend().remove()
+            ours, grid = held_out_errors(X, y, n_splits)
+            print(
+                f"{name}, {X.shape[0]} points of {X.shape[1]} features: {model.best_params_['n_steps']} fit(s), ridge"
+                f" {model.best_params_['ridge']:.3g}, leave-one-out error {-model.best_score_:.4f}, lower than plain by"
+                f" {model.distillation_gain_:.4f} ± {model.distillation_gain_se_:.4f}; on held-out quarters"
+                f" {ours:.4f}, grid search {grid:.4f}"
+            )
+        figure.legend(*rows[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
+    return {"model_selection": figure}
+
+
+def load(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read inputs and targets of an .npz file with the arrays X and y."""
+    with np.load(file) as arrays:
+        return arrays["X"], arrays["y"].ravel()
+
+
+def search(X: np.ndarray, y: np.ndarray) -> SelfDistilledKernelRidgeCV:
+    """Search on standardised inputs and targets."""
+    return SelfDistilledKernelRidgeCV(RIDGES).fit(StandardScaler().fit_transform(X), (y - np.mean(y)) / np.std(y))
+
+
+def held_out_errors(X: np.ndarray, y: np.ndarray, n_splits: int) -> tuple[float, float]:
+    """Mean squared errors on held-out quarters, over the variance of y: of the search, and of a grid search."""
+    y = (y - np.mean(y)) / np.std(y)
+    kernel = {"kernel": "rbf", "gamma": 1.0 / X.shape[1]}
+    models = (
+        SelfDistilledKernelRidgeCV(RIDGES),
+        GridSearchCV(KernelRidge(**kernel), {"alpha": RIDGES}, scoring="neg_mean_squared_error"),
+    )
+    errors = []
+    for seed in range(n_splits):
+        X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=seed)
+        fitted = [make_pipeline(StandardScaler(), model).fit(X_train, y_train) for model in models]
+        errors.append([np.mean((model.predict(X_test) - y_test) ** 2) for model in fitted])
+    ours, grid = np.mean(errors, axis=0).tolist()
+    return ours, grid
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="folder with uci_concrete.npz, uci_airfoil.npz, ..."
+    )
+    parser.add_argument("--output", type=Path, metavar="FOLDER", default=OUTPUT, help="where to write the figure")
+    parser.add_argument("--splits", type=int, metavar="N", default=4, help="how often a quarter is held out")
+    arguments = parser.parse_args()
+    mpl.use("Agg")
+    save_figures(main(arguments.data, arguments.splits), arguments.output)
