@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from array_api_compat import array_namespace, is_numpy_array
@@ -10,7 +10,7 @@ from array_api_compat import array_namespace, is_numpy_array
 from kdtheory._factored import decompose
 from kdtheory._pivoted_cholesky import low_rank_eigh
 from kdtheory._typing import Array, Namespace
-from kdtheory._validation import first_index, require_representable
+from kdtheory._validation import require_representable
 
 _SYMMETRY_TOLERANCE = 1e-8
 _INDEFINITE_FACTOR = 1e3
@@ -37,40 +37,58 @@ def eigenpairs(gram: Array, tolerance: float, name: str, scale: float = 0.0) -> 
     return {"eigenvalues": xp.where(d <= rounding, xp.zeros_like(d), d), **basis}
 
 
-def symmetrised(gram: Array, name: str) -> Array:
-    """Return the mean of a matrix and its transpose, if they are the same to within the tolerance."""
-    xp = array_namespace(gram)
-    mean, deviation, largest = _mean_of_tiles(gram) if is_numpy_array(gram) else _mean(xp, gram)
-    allowed = 0.5 * _SYMMETRY_TOLERANCE * largest
-    if deviation > allowed:
-        i, j = first_index(xp, xp.abs(gram - mean) > allowed)
-        raise ValueError(
-            f"{name} must be symmetric, got {float(gram[i, j])!r} at {(i, j)} and {float(gram[j, i])!r} at {(j, i)}"
-        )
+class _Asymmetry(NamedTuple):
+    """How far a matrix is from the mean of it and its transpose, and the entries that are farthest from it."""
+
+    deviation: float
+    largest: float
+    where: tuple[int, int]
+    entries: tuple[float, float]
+
+
+def symmetrised(gram: Array, name: str, overwrite: bool = False) -> Array:
+    """Return the mean of a matrix and its transpose, if they are the same to within the tolerance.
+
+    It may be made in the memory of the matrix.
+    """
+    if is_numpy_array(gram):
+        mean, asymmetry = _mean_of_tiles(gram, overwrite)
+    else:
+        mean, asymmetry = _mean(array_namespace(gram), gram)
+    if asymmetry.deviation > 0.5 * _SYMMETRY_TOLERANCE * asymmetry.largest:
+        (i, j), (entry, mirrored) = asymmetry.where, asymmetry.entries
+        raise ValueError(f"{name} must be symmetric, got {entry!r} at {(i, j)} and {mirrored!r} at {(j, i)}")
     return mean
 
 
-def _mean(xp: Namespace, gram: Array) -> tuple[Array, float, float]:
-    """Mean of a matrix and its transpose, the largest deviation from it and the largest entry."""
+def _mean(xp: Namespace, gram: Array) -> tuple[Array, _Asymmetry]:
     mean = 0.5 * gram + 0.5 * gram.T
-    return mean, float(xp.max(xp.abs(gram - mean))), float(xp.max(xp.abs(gram)))
+    deviations = xp.abs(gram - mean)
+    i, j = sorted(divmod(int(xp.argmax(deviations)), gram.shape[0]))
+    entries = float(gram[i, j]), float(gram[j, i])
+    return mean, _Asymmetry(float(deviations[i, j]), float(xp.max(xp.abs(mean))), (i, j), entries)
 
 
-def _mean_of_tiles(gram: np.ndarray) -> tuple[np.ndarray, float, float]:
-    """Do the same in tiles, that are in the cache when they are read across and that leave no large arrays behind."""
+def _mean_of_tiles(gram: np.ndarray, overwrite: bool) -> tuple[np.ndarray, _Asymmetry]:
+    """Work in tiles that are in the cache when they are read across, and leave no large arrays behind."""
     n = gram.shape[0]
-    mean = np.empty((n, n), dtype=gram.dtype)
-    deviation = largest = 0.0
+    in_place = overwrite and gram.flags.c_contiguous and gram.flags.writeable
+    mean = gram if in_place else np.empty((n, n), dtype=gram.dtype)
+    found = _Asymmetry(0.0, 0.0, (0, 0), (0.0, 0.0))
     for i in range(0, n, _TILE):
-        for j in range(0, i + 1, _TILE):
+        for j in range(i, n, _TILE):
             rows, columns = slice(i, i + _TILE), slice(j, j + _TILE)
             tile, mirror = gram[rows, columns], gram[columns, rows].T
             middle = 0.5 * tile + 0.5 * mirror
+            found = found._replace(largest=max(found.largest, float(np.max(np.abs(middle)))))
+            deviations = np.abs(tile - middle)
+            row, column = divmod(int(np.argmax(deviations)), tile.shape[1])
+            if deviations[row, column] > found.deviation:
+                where, entries = (i + row, j + column), (float(tile[row, column]), float(mirror[row, column]))
+                found = found._replace(deviation=float(deviations[row, column]), where=where, entries=entries)
             mean[rows, columns] = middle
             mean[columns, rows] = middle.T
-            deviation = max(deviation, np.max(np.abs(tile - middle)), np.max(np.abs(mirror - middle)))
-            largest = max(largest, np.max(np.abs(middle)))
-    return mean, float(deviation), float(largest)
+    return mean, found
 
 
 def _low_rank(gram: Array, tolerance: float) -> tuple[Array, dict[str, Any]] | None:

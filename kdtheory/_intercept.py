@@ -43,11 +43,18 @@ class CenteredProblem:
 
     @classmethod
     def of(
-        cls, K: Any, y: Any, fit_intercept: bool, sample_weight: Any = None, tolerance: float = 0.0
+        cls,
+        K: Any,
+        y: Any,
+        fit_intercept: bool,
+        sample_weight: Any = None,
+        *,
+        tolerance: float = 0.0,
+        overwrite: bool = False,
     ) -> CenteredProblem:
         """Decompose a Gram matrix, centred if an intercept is wanted; a `Spectrum` is decomposed again for that."""
         if not require_bool("fit_intercept", fit_intercept):
-            spectrum = _weighted(K, sample_weight, tolerance)
+            spectrum = _weighted(K, sample_weight, tolerance, overwrite)
             targets = require_targets("y", y, spectrum.n_points, like=spectrum.eigenvalues)
             xp = array_namespace(targets)
             zeros = xp.zeros_like(spectrum.weights())
@@ -56,7 +63,7 @@ class CenteredProblem:
             weighted = K if sample_weight is None else K.reweighted(sample_weight)
             gram, weights = weighted.gram_matrix(), weighted.weights()
         else:
-            gram = symmetric_gram(K)
+            gram = symmetric_gram(K, overwrite=overwrite)
             weights = None
             if sample_weight is not None:
                 weights = require_weights("sample_weight", sample_weight, gram.shape[0], like=gram)
@@ -93,7 +100,7 @@ class CenteredProblem:
         return moved, self.mean_target - self.mean_row @ moved
 
 
-def _weighted(K: Any, sample_weight: Any, tolerance: float) -> Spectrum:
+def _weighted(K: Any, sample_weight: Any, tolerance: float, overwrite: bool) -> Spectrum:
     if not isinstance(K, Spectrum):
-        return Spectrum.from_gram(K, sample_weight, tolerance=tolerance)
+        return Spectrum.from_gram(K, sample_weight, tolerance=tolerance, overwrite_K=overwrite)
     return K if sample_weight is None else K.reweighted(sample_weight)

@@ -148,6 +148,7 @@ def search_selfdistillation(
     fit_intercept: bool = False,
     sample_weight: Any = None,
     within_standard_errors: SupportsFloat = 1.0,
+    overwrite_K: bool = False,
 ) -> SelfDistillationSearch:
     """Search ridges, numbers of fits and label weights by exact leave-one-out, and choose.
 
@@ -175,6 +176,8 @@ def search_selfdistillation(
         Weights >= 0 of the points in every fit and in the errors; with a `Spectrum` that has weights, further factors.
     within_standard_errors : float, default 1
         Choose the fewest fits whose score is within so many standard errors of the best; 0 takes the best.
+    overwrite_K : bool, default False
+        Allow the memory of K to be used, which saves one n × n matrix of at most four: K then holds something else.
 
     Returns
     -------
@@ -226,7 +229,9 @@ def search_selfdistillation(
     rule = label_weights if isinstance(label_weights, LabelWeightRule) else ConstantWeights(label_weights)
     separate = require_bool("per_output", per_output)
     allowance = require_nonnegative("within_standard_errors", within_standard_errors)
-    problem = CenteredProblem.of(K, y, fit_intercept, sample_weight, _TOLERANCE * min(penalties, default=0.0))
+    overwrite = require_bool("overwrite_K", overwrite_K)
+    tolerance = _TOLERANCE * min(penalties, default=0.0)
+    problem = CenteredProblem.of(K, y, fit_intercept, sample_weight, tolerance=tolerance, overwrite=overwrite)
     if separate and problem.targets.ndim == 1:
         raise ValueError("per_output must be False for y of one dimension, got True")
     n_points = problem.spectrum.n_points

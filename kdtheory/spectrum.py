@@ -13,6 +13,7 @@ from kdtheory._interop import from_numpy
 from kdtheory._typing import Array
 from kdtheory._validation import (
     require_array,
+    require_bool,
     require_ndim,
     require_nonnegative,
     require_representable,
@@ -87,14 +88,15 @@ class Spectrum:
         return vars(self)["eigenvectors"]
 
     @classmethod
-    def from_gram(cls, K: Any, sample_weight: Any = None, *, tolerance: float = 0.0) -> Spectrum:
+    def from_gram(
+        cls, K: Any, sample_weight: Any = None, *, tolerance: float = 0.0, overwrite_K: bool = False
+    ) -> Spectrum:
         """Decompose a Gram matrix.
 
         Parameters
         ----------
         K : array of shape (n, n)
-            Symmetric positive semi-definite Gram matrix of numpy, jax, torch or another array API library. It is
-            left as it is.
+            Symmetric positive semi-definite Gram matrix of numpy, jax, torch or another array API library.
         sample_weight : array of shape (n,), optional
             Weights w >= 0 of the points in every loss of the models on this spectrum, `½ Σ w_i (f(x_i) − y_i)²`; a
             weight counts as so many copies of its point, and penalties are not rescaled. Default: one each.
@@ -103,6 +105,9 @@ class Spectrum:
             sample weights, of `S K S`) that is left out, has a trace of at most the tolerance, or of `n·eps·d_max`
             if that is larger. When the numerical rank of K is too large for that to pay, the whole decomposition is
             made all the same, and so it is for arrays of other libraries than numpy.
+        overwrite_K : bool, default False
+            Allow the memory of K to be used, which saves one n × n matrix: K then holds something else. Takes effect
+            for numpy arrays in C order.
 
         Returns
         -------
@@ -123,10 +128,10 @@ class Spectrum:
 
         Notes
         -----
-        Cost: `O(n³)` once, and memory for three further n × n matrices. numpy arrays go to the first two parts of
-        LAPACK's divide-and-conquer driver, which is as fast as any of its drivers (`benchmarks/bench_core.py`); its
-        third part, multiplying out the eigenvectors, waits until they are asked for or n columns have been lifted.
-        Other libraries use their own `linalg.eigh`.
+        Cost: `O(n³)` once, and memory for three further n × n matrices, or two with `overwrite_K`. numpy arrays go to
+        the first two parts of LAPACK's divide-and-conquer driver, which is as fast as any of its drivers
+        (`benchmarks/bench_core.py`); its third part, multiplying out the eigenvectors, waits until they are asked for
+        or n columns have been lifted. Other libraries use their own `linalg.eigh`.
 
         A low-rank factor with r columns costs `O(n·r²)` and, to see that K is what the factor says, `n²·r`. With a
         remainder E, fitted values and leave-one-out residuals of ridge regression change by about `tr E / ridge`,
@@ -149,7 +154,7 @@ class Spectrum:
         Spectrum(n_points=3, rank=1, d_max=3, d_min=3)
         """
         tolerance = require_nonnegative("tolerance", tolerance)
-        gram = symmetric_gram(K)
+        gram = symmetric_gram(K, overwrite=require_bool("overwrite_K", overwrite_K))
         if sample_weight is None:
             return decompose_gram(gram, None, tolerance)
         weights = require_weights("sample_weight", sample_weight, gram.shape[0], like=gram)
@@ -339,13 +344,13 @@ class WeightedSpectrum(Spectrum):
             return require_representable(self.lift(coefficient, coordinates) * root, "the dual coefficient")
 
 
-def symmetric_gram(K: Any, name: str = "K") -> Array:
-    """Check a Gram matrix, and return it as a new array, the mean of it and its transpose."""
+def symmetric_gram(K: Any, name: str = "K", *, overwrite: bool = False) -> Array:
+    """Check a Gram matrix, and return the mean of it and its transpose: a new array, unless K may be overwritten."""
     gram = require_array(name, K)
     require_ndim(name, gram, 2)
     if gram.shape[0] != gram.shape[1]:
         raise ValueError(f"{name} must be square, got shape {tuple(gram.shape)}")
-    return symmetrised(gram, name)
+    return symmetrised(gram, name, overwrite)
 
 
 def decompose_gram(

@@ -128,7 +128,9 @@ def test_a_precomputed_kernel_and_a_kernel_function_give_the_same_as_its_name(es
     # The smallest of the default ridges magnify the rounding of the kernel.
     grid = {"ridges": np.geomspace(1e-2, 10.0, 5)} if hasattr(estimator(), "ridges") else {}
     named = estimator(gamma=2.0, **grid).fit(X, y)
-    precomputed = estimator(kernel="precomputed", **grid).fit(rbf_kernel(X, gamma=2.0), y)
+    K = rbf_kernel(X, gamma=2.0)
+    precomputed = estimator(kernel="precomputed", **grid).fit(K, y)
+    np.testing.assert_array_equal(K, rbf_kernel(X, gamma=2.0))
     function = estimator(
         kernel=lambda a, b, scale: np.exp(-scale * np.sum((a - b) ** 2)), kernel_params={"scale": 2.0}, **grid
     )

@@ -363,3 +363,17 @@ def test_the_repr_says_what_was_chosen():
     text = repr(search_selfdistillation(K, y, ridges=RIDGES, n_steps=2))
     assert "n_ridges=3" in text
     assert "gain=" in text
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("sample_weight", [None, np.linspace(0.5, 2.0, 40)])
+def test_overwriting_the_matrix_changes_nothing_else(fit_intercept, sample_weight):
+    K, y = problem(n=40)
+    options = {"ridges": RIDGES, "n_steps": 3, "fit_intercept": fit_intercept, "sample_weight": sample_weight}
+    kept = K.copy()
+    left_alone = search_selfdistillation(K, y, **options)
+    np.testing.assert_array_equal(K, kept)
+    overwritten = search_selfdistillation(K, y, overwrite_K=True, **options)
+    np.testing.assert_array_equal(overwritten.errors, left_alone.errors)
+    for ours, theirs in zip(overwritten.fit(), left_alone.fit(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

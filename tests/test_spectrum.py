@@ -101,6 +101,35 @@ def test_the_matrix_itself_is_left_alone(order):
     np.testing.assert_array_equal(K, [[2.0, 1.0], [1.0, 2.0]])
 
 
+@pytest.mark.parametrize("sample_weight", [None, np.linspace(0.5, 2.0, 300)])
+def test_overwriting_the_matrix_changes_nothing_else(sample_weight):
+    K = pairwise_kernels(np.linspace(0.0, 1.0, 300)[:, None], metric="rbf", gamma=50.0)
+    K[0, 1] *= 1.0 + 1e-10  # so that there is something to be made symmetric
+    left_alone = Spectrum.from_gram(K, sample_weight)
+    given = K.copy()
+    overwritten = Spectrum.from_gram(given, sample_weight, overwrite_K=True)
+    assert not np.array_equal(given, K)
+    np.testing.assert_array_equal(overwritten.eigenvalues, left_alone.eigenvalues)
+    np.testing.assert_array_equal(overwritten.eigenvectors, left_alone.eigenvectors)
+    np.testing.assert_array_equal(overwritten.gram_matrix(), left_alone.gram_matrix())
+
+
+def test_a_matrix_that_cannot_be_overwritten_is_left_alone():
+    for K in (np.array([[2.0, 1.0], [1.0 + 1e-9, 2.0]], order="F"), np.array([[2.0, 1.0], [1.0 + 1e-9, 2.0]])):
+        K.flags.writeable = False
+        np.testing.assert_allclose(Spectrum.from_gram(K, overwrite_K=True).eigenvalues, [3.0, 1.0])
+    with pytest.raises(TypeError, match="overwrite_K must be True or False, got 1"):
+        Spectrum.from_gram(np.eye(2), overwrite_K=1)
+
+
+def test_asymmetry_is_reported_where_it_is_largest_even_when_the_matrix_may_be_overwritten():
+    for overwrite in (False, True):
+        K = np.eye(600)
+        K[3, 299], K[599, 298] = 0.25, 0.5
+        with pytest.raises(ValueError, match=r"K must be symmetric, got 0.0 at \(298, 599\) and 0.5 at \(599, 298\)"):
+            Spectrum.from_gram(K, overwrite_K=overwrite)
+
+
 def test_a_spectrum_does_not_follow_later_changes_of_its_arrays():
     d, u = np.array([2.0, 1.0]), np.eye(2)
     spectrum = Spectrum(d, u)

@@ -89,6 +89,7 @@ class KernelSearch(KernelMachine):
                 groups=folds,
                 fit_intercept=self.fit_intercept,
                 sample_weight=sample_weight,
+                overwrite_K=not self._is_precomputed(),
             )
             if best is None or found.best_score < best.best_score:  # only the best keeps its large matrices
                 best, number = found, len(tried)

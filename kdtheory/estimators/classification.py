@@ -153,7 +153,8 @@ class SelfDistilledKernelClassifier(KernelClassifier):
         """
         X, _, numbers = self._encoded(X, y, n_least=1)
         targets = self._indicators(numbers)
-        problem = CenteredProblem.of(self._gram(X), targets, self.fit_intercept, sample_weight)
+        owned = not self._is_precomputed()
+        problem = CenteredProblem.of(self._gram(X), targets, self.fit_intercept, sample_weight, overwrite=owned)
         dual_coef, intercept, dof = distilled_coefficients(problem, self.ridge, self.n_steps, self.label_weight)
         self._keep(X, dual_coef, intercept)
         self.effective_dof_ = dof + float(self.fit_intercept)

@@ -164,7 +164,8 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
         total, weight = np.zeros(len(self.times_)), 0.0
         for kept, left_out in self._splits(K, y):
             of_kept, of_left_out = (None, None) if weights is None else (weights[kept], weights[left_out])
-            problem = CenteredProblem.of(K[np.ix_(kept, kept)], targets[kept], self.fit_intercept, of_kept)
+            inner = K[np.ix_(kept, kept)]
+            problem = CenteredProblem.of(inner, targets[kept], self.fit_intercept, of_kept, overwrite=True)
             dual_coef, intercept, _ = _trained(problem, self.times_.tolist())
             predictions = K[np.ix_(left_out, kept)] @ dual_coef + intercept[:, None]
             squares = np.mean((predictions - targets[left_out]) ** 2, axis=2)

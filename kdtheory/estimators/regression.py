@@ -115,7 +115,8 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
             The fitted estimator itself.
         """
         X, y = self._validated(X, y, multi_output=True, y_numeric=True)
-        problem = CenteredProblem.of(self._gram(X), y, self.fit_intercept, sample_weight)
+        owned = not self._is_precomputed()
+        problem = CenteredProblem.of(self._gram(X), y, self.fit_intercept, sample_weight, overwrite=owned)
         dual_coef, intercept, dof = distilled_coefficients(problem, self.ridge, self.n_steps, self.label_weight)
         self._keep(X, dual_coef, intercept)
         self.effective_dof_ = dof + float(self.fit_intercept)
