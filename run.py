@@ -135,10 +135,12 @@ def benchmarks(*arguments: str) -> None:
     results.mkdir(exist_ok=True)
     for environment, name, files in (
         (MAIN, "core", ("benchmarks/bench_core.py", "benchmarks/bench_import.py")),
+        (MAIN, "selection", ("benchmarks/bench_selection.py",)),
         (PEERS, "flow", ("benchmarks/bench_flow.py",)),
     ):
         keep = ("--benchmark-enable", f"--benchmark-json={results / name}.json")
         run(environment.program("python"), "-m", "pytest", *files, *keep, *arguments)
+    run(MAIN.program("python"), "-m", "benchmarks.report_selection")
 
 
 def lock() -> None:

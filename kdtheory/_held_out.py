@@ -22,7 +22,7 @@ from kdtheory._interop import to_numpy
 from kdtheory._typing import Array, Namespace
 from kdtheory._validation import require_representable
 from kdtheory.filters import Modes, Ridge
-from kdtheory.spectrum import WeightedSpectrum
+from kdtheory.spectrum import Spectrum, WeightedSpectrum
 
 _ROWS_AT_ONCE = 512
 
@@ -39,8 +39,8 @@ def changes_left_out(problem: CenteredProblem, ridges: Sequence[float], n_steps:
     -----
     Cost: `O(n²·n_ridges·n_steps)` for each output after the decomposition, all of it in matrix products.
     """
-    _require_others(problem, np.ones(1, dtype=bool))
     spectrum = problem.spectrum
+    _require_two_weighed(spectrum)
     xp = array_namespace(spectrum.eigenvalues)
     modes = [Ridge(ridge).modes(spectrum.eigenvalues) for ridge in ridges]
     decays = _decays(xp, modes, n_steps)
@@ -71,7 +71,7 @@ def changes_of_groups(problem: CenteredProblem, groups: np.ndarray, ridges: Sequ
     members = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
     parts = []
     for rows in members:
-        _require_others(problem, groups == groups[rows[0]])
+        _require_others(spectrum, groups == groups[rows[0]])
         parts.append(_changes_of_group(problem, xp.asarray(rows), modes, n_steps))
     order = xp.asarray(np.argsort(np.concatenate(members)))
     return require_representable(xp.take(xp.concat(parts, axis=2), order, axis=2), "the held-out prediction")
@@ -79,8 +79,8 @@ def changes_of_groups(problem: CenteredProblem, groups: np.ndarray, ridges: Sequ
 
 def mean_changes(problem: CenteredProblem, ridge: float, n_steps: int) -> Array:
     """Return changes like those of `changes_left_out`, with the mean leverage of the weighed points for each one."""
-    _require_others(problem, np.ones(1, dtype=bool))
     spectrum = problem.spectrum
+    _require_two_weighed(spectrum)
     xp = array_namespace(spectrum.eigenvalues)
     modes = [Ridge(ridge).modes(spectrum.eigenvalues)]
     decays = _decays(xp, modes, n_steps)
@@ -157,7 +157,7 @@ def _diagonals(problem: CenteredProblem, decays: Array) -> Array:
     columns = xp.reshape(decays, (n_ridges * n_steps, rank)).T
     blocks, off_diagonal = [], []
     for start in range(0, u.shape[0], _ROWS_AT_ONCE):
-        squares = u[start : start + _ROWS_AT_ONCE, :] ** 2
+        squares = u[start : min(start + _ROWS_AT_ONCE, u.shape[0]), :] ** 2
         blocks.append(squares @ columns)
         off_diagonal.append(1.0 - xp.sum(squares, axis=1))
     diagonals = xp.reshape(xp.concat(blocks).T, (n_ridges, n_steps, u.shape[0]))
@@ -224,7 +224,8 @@ def _unweigh_group(problem: CenteredProblem, rows: Array, changes: Array, moved:
     gram = xp.take(spectrum.gram, rows, axis=0)
     share = xp.take(problem.shares, rows, axis=0)
     before, mean, unseen = xp.take(problem.targets, rows, axis=0), xp.zeros_like(problem.mean_target), []
-    for change, coordinates in zip(changes, moved, strict=True):
+    for step, coordinates in enumerate(moved):
+        change = changes[step, ...]
         mean = mean + share @ change  # what the group took from the intercept
         prediction = gram @ spectrum.lift_dual_coef(mode.coefficient, coordinates) + mean
         unseen.append(prediction - before)
@@ -240,15 +241,17 @@ def _divisor(root: Array, ndim: int) -> tuple[Array, Array]:
     return xp.where(weighed, aligned, xp.ones_like(aligned)), weighed
 
 
-def _require_others(problem: CenteredProblem, left_out: np.ndarray) -> None:
-    """Refuse to leave out everything that there is to learn from."""
-    spectrum = problem.spectrum
-    if len(left_out) == 1:
-        if spectrum.n_weighed < 2:
-            raise ValueError(
-                f"K must have at least 2 points with a sample weight > 0 to leave one out, got {spectrum.n_weighed}"
-            )
-    elif not np.any(to_numpy(spectrum.weights())[~left_out] > 0.0):
+def _require_two_weighed(spectrum: Spectrum) -> None:
+    """Refuse to leave out the one point that there is to learn from."""
+    if spectrum.n_weighed < 2:
+        raise ValueError(
+            f"K must have at least 2 points with a sample weight > 0 to leave one out, got {spectrum.n_weighed}"
+        )
+
+
+def _require_others(spectrum: Spectrum, left_out: np.ndarray) -> None:
+    """Refuse to leave out a group with all points that there are to learn from."""
+    if not np.any(to_numpy(spectrum.weights())[~left_out] > 0.0):
         raise ValueError(
             "groups must leave some point with a sample weight > 0 to learn from, got one with all of them"
         )
@@ -258,7 +261,8 @@ def _require_leverage_below_one(remaining: Array, modes: Sequence[Modes], ridges
     """Refuse points without which nothing is known of them: `1 − M_ii` is zero, or nothing but rounding."""
     xp = array_namespace(remaining)
     eps = xp.finfo(remaining.dtype).eps
-    for ridge, row, mode in zip(ridges, remaining, modes, strict=True):
+    for index, (ridge, mode) in enumerate(zip(ridges, modes, strict=True)):
+        row = remaining[index, ...]
         if not float(xp.min(row)) > eps * float(xp.max(mode.residual)):
             raise ValueError(
                 f"ridge must leave every point a leverage below 1 to leave it out, got {ridge!r}, with which point"

@@ -329,4 +329,4 @@ def _choose(
 
 def _columns(targets: Array) -> np.ndarray:
     """Targets of shape (n, k)."""
-    return to_numpy(targets).reshape(len(targets), -1)
+    return to_numpy(targets).reshape(targets.shape[0], -1)

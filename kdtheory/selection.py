@@ -303,8 +303,8 @@ def effective_dof(
     >>> effective_dof([[2.0, 0.0], [0.0, 2.0]], ridge=2.0, n_steps=3)
     array([1.  , 0.5 , 0.25])
     """
-    n_points = K.n_points if isinstance(K, Spectrum) else len(require_array("K", K))
-    problem = CenteredProblem.of(K, np.zeros(n_points), fit_intercept)
+    shape = (K.n_points,) if isinstance(K, Spectrum) else require_array("K", K).shape
+    problem = CenteredProblem.of(K, np.zeros(shape[:1]), fit_intercept)
     path = selfdistill_closed_form(
         problem.spectrum, problem.targets, ridge=ridge, n_steps=n_steps, label_weight=label_weight
     )
