@@ -8,8 +8,9 @@ What is compared is run in turns; ratios are medians of pairs. Beside the times 
 all of them, the largest relative difference to whole decompositions, and to the errors of refitted chains.
 """
 
-import multiprocessing
+import time
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -58,59 +59,49 @@ def himalaya(X, y, gamma):
 METHODS = {"kdtheory": ours, "scikit-learn": scikit_learn, "himalaya": himalaya}
 
 
-def peak(method, decay, n_points, connection):
-    """Most memory over that of the data, in n² doubles; for a process of its own, on Linux."""
-    X, y, _, _, gamma = data(decay, n_points)
-    with threadpool_limits(2):
-        METHODS[method](X[:200], y[:200], gamma)  # what libraries load on first use
-        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-        before = most_bytes()
-        METHODS[method](X, y, gamma)
-    connection.send(round((most_bytes() - before) / (8 * n_points**2), 2))
+def measured(function, *arguments):
+    """What a function returns, its seconds, and the most memory in bytes that it has held at once, on Linux."""
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    before, start = most_memory(), time.perf_counter()
+    returned = function(*arguments)
+    return returned, time.perf_counter() - start, most_memory() - before
 
 
-def most_bytes():
+def most_memory():
     """Most memory that this process has held at once."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
-
-
-def peak_in_new_process(method, decay, n_points):
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=peak, args=(method, decay, n_points, sender))
-    process.start()
-    value = receiver.recv()
-    process.join()
-    return value
 
 
 @pytest.mark.parametrize("n_points", [1000, 3000, 6000])
 @pytest.mark.parametrize("decay", ["slow", "fast"])
 def test_whole_searches(benchmark, decay, n_points):
     X, y, X_test, y_test, gamma = data(decay, n_points)
-    times, errors = {name: [] for name in METHODS}, {}
+    times, errors, peaks = {name: [] for name in METHODS}, {}, {}
 
     def in_turns():
         for name, method in METHODS.items():
-            fitted = []
-            times[name].append(seconds(lambda method=method, fitted=fitted: fitted.append(method(X, y, gamma))))
-            errors[name] = round(float(np.mean((fitted[0].predict(X_test) - y_test) ** 2)), 5)
+            fitted, duration, memory = measured(method, X, y, gamma)
+            times[name].append(duration)
+            peaks[name] = round(memory / (8 * n_points**2), 2)
+            errors[name] = round(float(np.mean((fitted.predict(X_test) - y_test) ** 2)), 5)
 
     with threadpool_limits(2):
-        ours(X, y, gamma)  # warm
+        for method in METHODS.values():
+            method(X[:200], y[:200], gamma)  # what libraries load on first use
         benchmark.pedantic(in_turns, rounds={1000: 5, 3000: 3, 6000: 1}[n_points])
     benchmark.extra_info |= {
         "n_points": n_points,
         "spectrum": decay,
         "n_features": DATA[decay][0],
         "blas_threads": 2,
+        "himalaya": version("himalaya"),
         "median_seconds_of": {name: round(float(np.median(values)), 3) for name, values in times.items()},
         "times_faster_than": {
             name: round(median_ratio(times[name], times["kdtheory"]), 1) for name in METHODS if name != "kdtheory"
         },
         "error_on_test_points": errors,
-        "peak_in_n2_doubles": {name: peak_in_new_process(name, decay, n_points) for name in METHODS},
+        "peak_in_n2_doubles": peaks,
     }
 
 

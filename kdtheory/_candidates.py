@@ -53,9 +53,17 @@ class Candidates:
         scaled = np.moveaxis(self.changes[:, ridge, :, :], 0, -1) * unit[:, None, None]
         return [scaled[:, [output], :] for output in range(scaled.shape[1])] if self.separate else [scaled]
 
+    @cached_property
+    def _small_blocks(self) -> list[list[np.ndarray]]:
+        """Blocks of every ridge with the same scalar products of their columns in as few rows as there are columns."""
+        return [
+            [np.linalg.qr(block.reshape(-1, block.shape[2])).R[:, None, :] for block in self.blocks(ridge)]
+            for ridge in range(len(self.rounding))
+        ]
+
     def weights(self, ridge: int, n_steps: int) -> np.ndarray:
         """Label weights of shape (n_steps - 1,) or (n_steps - 1, k)."""
-        chosen = [self.rule.weights(block, n_steps, self.rounding[ridge]) for block in self.blocks(ridge)]
+        chosen = [self.rule.weights(block, n_steps, self.rounding[ridge]) for block in self._small_blocks[ridge]]
         return np.stack(chosen, axis=1) if self.separate else chosen[0]
 
     def losses_with(self, ridge: int, label_weights: np.ndarray) -> np.ndarray:

@@ -19,7 +19,14 @@ from sklearn.model_selection import (
     cross_val_predict,
 )
 
-from kdtheory import FreeWeights, MonotoneWeights, Spectrum, UnitIntervalWeights, search_selfdistillation
+from kdtheory import (
+    FreeWeights,
+    MonotoneWeights,
+    Spectrum,
+    UnitIntervalWeights,
+    loo_predictions,
+    search_selfdistillation,
+)
 from kdtheory.estimators import (
     SelfDistilledKernelClassifier,
     SelfDistilledKernelClassifierCV,
@@ -159,7 +166,7 @@ def test_the_results_make_a_data_frame_with_one_row_for_each_candidate(estimator
     assert len(frame) == len(RIDGES) * 3 * (2 if gammas else 1)
     assert set(model.best_params_) == {"ridge", "n_steps", "label_weight", *(["gamma"] if gammas else [])}
     row = frame.loc[model.best_index_]
-    assert row.params == {name: value for name, value in model.best_params_.items() if name != "label_weight"}
+    assert row.params == model.best_params_
     assert row.mean_test_score == pytest.approx(model.best_score_)
     for name, value in row.params.items():
         assert row[f"param_{name}"] == value
@@ -167,6 +174,22 @@ def test_the_results_make_a_data_frame_with_one_row_for_each_candidate(estimator
     assert frame.loc[frame.rank_test_score == 1].selection_score.item() == frame.selection_score.max()
     in_order = frame if gammas is None else frame[frame.param_gamma == model.best_params_["gamma"]]
     np.testing.assert_allclose(-in_order.mean_test_score.to_numpy().reshape(-1, 3), model.loo_error_path_, rtol=1e-12)
+
+
+def test_every_row_of_the_results_makes_the_model_that_it_scores():
+    X, y = data()
+    model = SelfDistilledKernelRidgeCV(RIDGES, gammas=[0.5, 2.0], n_steps=3).fit(X, y)
+    for row, parameters in enumerate(model.cv_results_["params"]):
+        label_weights = np.atleast_1d(parameters["label_weight"])[: parameters["n_steps"] - 1]
+        held_out = loo_predictions(
+            rbf_kernel(X, gamma=parameters["gamma"]),
+            y,
+            ridge=parameters["ridge"],
+            n_steps=parameters["n_steps"],
+            label_weight=label_weights,
+            fit_intercept=True,
+        )
+        assert -model.cv_results_["mean_test_score"][row] == pytest.approx(np.mean((y - held_out[-1]) ** 2))
 
 
 def test_the_chosen_gamma_is_the_one_that_predicts():

@@ -45,8 +45,8 @@ class _Tried(NamedTuple):
     @classmethod
     def of(cls, gamma: float | None, found: SelfDistillationSearch) -> _Tried:
         parameters = [
-            {"ridge": ridge, "n_steps": n_steps, **({} if gamma is None else {"gamma": gamma})}
-            for ridge in found.ridges.tolist()
+            _parameters(ridge, n_steps, found.label_weights_of(row, n_steps), gamma)
+            for row, ridge in enumerate(found.ridges)
             for n_steps in range(1, found.n_steps + 1)
         ]
         return cls(parameters, found.errors.ravel(), found.scores.ravel())
@@ -182,6 +182,13 @@ def _with_progress(gammas: list[float | None], verbose: bool) -> Iterable[float 
     return tqdm(gammas, desc="kernels", unit="kernel")
 
 
+def _objects(values: list[Any]) -> np.ndarray:
+    """One-dimensional array of numbers and lists."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
 def _parameters(ridge: Any, n_steps: Any, label_weights: Any, gamma: float | None) -> dict[str, Any]:
     """Parameters that make the plain estimator the chosen one."""
     weights = np.asarray(label_weights)
@@ -204,7 +211,8 @@ def _results(tried: list[_Tried]) -> dict[str, Any]:
     parameters = [each for candidates in tried for each in candidates.parameters]
     columns = {}
     for name in parameters[0]:
-        columns[f"param_{name}"] = np.array([each[name] for each in parameters])
+        values = [each[name] for each in parameters]
+        columns[f"param_{name}"] = np.array(values) if name != "label_weight" else _objects(values)
     scores = np.concatenate([candidates.scores for candidates in tried])
     return {
         "params": parameters,

@@ -181,7 +181,7 @@ class SelfDistilledKernelClassifier(KernelClassifier):
 
 
 class SelfDistilledKernelClassifierCV(KernelClassifier, KernelSearch):
-    """Self-distilled kernel classifier that chooses ridge, number of fits, label weights and gamma by itself.
+    """Self-distilled kernel classifier that chooses ridge, number of fits and label weights, and gamma if wanted.
 
     Candidates are judged by the exact held-out squared error of their scores: teachers and students are all refitted
     without the points that are left out. A distilled model is chosen only if its error is below that of the best plain

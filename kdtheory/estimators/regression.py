@@ -128,8 +128,9 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
 
 
 class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch):
-    """Self-distilled kernel ridge regression that chooses ridge, number of fits, label weights and gamma by itself.
+    """Self-distilled kernel ridge regression that chooses ridge, number of fits and label weights by itself.
 
+    With `gammas` it chooses the kernel width, too, which often matters more than all the rest.
     Every candidate is judged by exact held-out errors: teachers and students are all refitted without the points that
     are left out. That takes one eigendecomposition for each gamma, not one fit for each candidate and fold. A distilled
     model is chosen only if its held-out error is below that of the best plain kernel ridge regression.
@@ -143,10 +144,10 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
     label_weight : "monotone", "loo", "unit-interval", float, or sequence of floats, default "monotone"
         Label weights of least held-out error, in closed form: "loo" among all, which can follow the noise where there
         are few points or small ridges; "monotone" among those with which the model stays as tame as ridge regression
-        (`kdtheory.MonotoneWeights`); "unit-interval" among those in [0, 1]. A number is taken for every step; of
-        several, the best.
+        (`kdtheory.MonotoneWeights`), where weights far above 1 are no cause for alarm; "unit-interval" among those in
+        [0, 1]. A number is taken for every step; of several, the best.
     gammas : array of shape (n_gammas,), default None
-        Kernel widths to try; None: `gamma` alone.
+        Kernel widths to try; None: `gamma` alone. Gains are then over plain models of that width, which may be bad.
     label_weight_per_target : bool, default False
         Choose label weights for every output of y on its own.
     cv : int, splitter or iterable of splits, default None
@@ -166,7 +167,7 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
         Its row in `cv_results_`.
     cv_results_ : dict of arrays
         One row for every gamma, ridge and number of fits with its best label weights, for `pandas.DataFrame`:
-        `params`, `param_ridge`, `param_n_steps`, `param_gamma`; `mean_test_score`, the negative
+        `params`, `param_ridge`, `param_n_steps`, `param_label_weight`, `param_gamma`; `mean_test_score`, the negative
         held-out error; `selection_score`, the same when the label weights, too, are chosen without what is left out;
         and `rank_test_score`, the ranks of the latter. The chosen model need not be of rank 1: of models that cannot
         be told apart, it is the one with the fewest fits.
@@ -175,11 +176,11 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
     ridges_ : array of shape (n_ridges,)
         Penalties tried with the best gamma.
     search_ : SelfDistillationSearch
-        The search with the best gamma; its method `label_weights_of` has the label weights of every row. It is not
-        pickled or saved.
+        The search with the best gamma. It is not pickled or saved.
     distillation_gain_, distillation_gain_se_ : float
         Mean squared held-out error of the best plain kernel ridge regression minus that of the chosen model, and the
-        standard error of the difference, paired over the points (or folds). 0 when plain is best.
+        standard error of the difference, paired over the points (or folds). 0 when plain is best. The choice was made
+        on the same errors, so the gain is a little too good, and far too good for `label_weight="loo"` on few points.
     dual_coef_, intercept_, X_fit_
         As in `SelfDistilledKernelRidge`.
     n_features_in_, feature_names_in_
