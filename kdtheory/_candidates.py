@@ -11,6 +11,9 @@ import numpy as np
 from kdtheory._label_weight_rules import LabelWeightRule
 from kdtheory.combinations import tail_sums
 
+_ROUNDING = 1e3 * float(np.finfo(float).eps)
+"""Of sums of squares, relative to them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
@@ -77,8 +80,10 @@ class Candidates:
         if self.groups is not None:
             deviations = np.bincount(self.groups, weights=deviations)
             weighed = np.bincount(self.groups, weights=weighed) > 0.0
-        count = int(np.count_nonzero(weighed))
-        return float(np.sqrt(np.sum(deviations**2) * count / (count - 1))) if count > 1 else 0.0
+        count, largest = int(np.count_nonzero(weighed)), float(np.max(np.abs(deviations)))
+        if count < 2 or largest == 0.0:
+            return 0.0
+        return largest * float(np.sqrt(np.sum((deviations / largest) ** 2) * count / (count - 1)))
 
     def residuals(self, ridge: int, label_weights: np.ndarray) -> np.ndarray:
         """Targets minus held-out predictions with these label weights, shape (n, k)."""
@@ -91,14 +96,17 @@ class Candidates:
     def from_few_fits(self, scores: np.ndarray, ridge_of: np.ndarray, within: float) -> Iterator[int]:
         """Yield the numbers of fits, each at its best ridge, that score as well as the best of all, the fewest first.
 
-        As well means within some standard errors of the paired difference. A score that does not beat that of plain
-        kernel ridge regression never does.
+        As well means within some standard errors of the paired difference, or within rounding. A score that does not
+        beat that of plain kernel ridge regression never does.
         """
         best_of = scores[ridge_of, np.arange(len(ridge_of))]
         best = int(np.argmin(best_of))
+        rounding = _ROUNDING * best_of[best]
         for count in range(1, len(ridge_of) + 1):
             worse = self.losses[1][ridge_of[count - 1], :, count - 1] - self.losses[1][ridge_of[best], :, best]
-            if best_of[count - 1] > best_of[best] and np.sum(worse) > within * self.standard_error(worse):
+            if best_of[count - 1] > best_of[best] and np.sum(worse) > max(
+                within * self.standard_error(worse), rounding
+            ):
                 continue
             if count == 1:
                 return

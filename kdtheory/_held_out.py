@@ -39,7 +39,7 @@ def changes_left_out(problem: CenteredProblem, ridges: Sequence[float], n_steps:
     -----
     Cost: `O(n²·n_ridges·n_steps)` for each output after the decomposition, all of it in matrix products.
     """
-    spectrum = problem.spectrum
+    spectrum = problem.free_spectrum
     _require_two_weighed(spectrum)
     xp = array_namespace(spectrum.eigenvalues)
     modes = [Ridge(ridge).modes(spectrum.eigenvalues) for ridge in ridges]
@@ -65,21 +65,21 @@ def changes_of_groups(problem: CenteredProblem, groups: np.ndarray, ridges: Sequ
     -----
     Cost for each ridge and group S: `|S|²·n + |S|³`, and `O(|S|·n)` for each step and output.
     """
-    spectrum = problem.spectrum
+    spectrum = problem.free_spectrum
     xp = array_namespace(spectrum.eigenvalues)
     modes = [Ridge(ridge).modes(spectrum.eigenvalues) for ridge in ridges]
     members = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
     parts = []
     for rows in members:
         _require_others(spectrum, groups == groups[rows[0]])
-        parts.append(_changes_of_group(problem, xp.asarray(rows), modes, n_steps))
+        parts.append(_changes_of_group(problem, xp.asarray(rows), modes, ridges, n_steps))
     order = xp.asarray(np.argsort(np.concatenate(members)))
     return require_representable(xp.take(xp.concat(parts, axis=2), order, axis=2), "the held-out prediction")
 
 
 def mean_changes(problem: CenteredProblem, ridge: float, n_steps: int) -> Array:
     """Return changes like those of `changes_left_out`, with the mean leverage of the weighed points for each one."""
-    spectrum = problem.spectrum
+    spectrum = problem.free_spectrum
     _require_two_weighed(spectrum)
     xp = array_namespace(spectrum.eigenvalues)
     modes = [Ridge(ridge).modes(spectrum.eigenvalues)]
@@ -106,19 +106,23 @@ def _recursion(xp: Namespace, errors: Array, leverages: Array) -> Array:
         return xp.stack(changes)
 
 
-def _changes_of_group(problem: CenteredProblem, rows: Array, modes: Sequence[Modes], n_steps: int) -> Array:
+def _changes_of_group(
+    problem: CenteredProblem, rows: Array, modes: Sequence[Modes], ridges: Sequence[float], n_steps: int
+) -> Array:
     """Return the changes at the points `rows`, shape (n_steps, n_ridges, |rows|[, k])."""
-    spectrum = problem.spectrum
+    spectrum = problem.free_spectrum
     xp = array_namespace(spectrum.eigenvalues)
     basis = xp.take(spectrum.eigenvectors, rows, axis=0)
-    share = xp.sqrt(xp.take(problem.shares, rows, axis=0))
-    fixed = -share[:, None] * share
-    if spectrum.eigenvalues.shape[0] < spectrum.n_points:
-        fixed = fixed + xp.eye(rows.shape[0], dtype=basis.dtype) - basis @ basis.T
+    fixed = _fixed_block(problem, rows, basis)
     off_range = xp.take(outside(problem), rows, axis=0)
     at_ridge = []
-    for mode in modes:
+    for ridge, mode in zip(ridges, modes, strict=True):
         block = (basis * mode.residual) @ basis.T + fixed
+        if not _is_more_than_rounding(xp.linalg.eigvalsh(block)[0], mode):
+            raise ValueError(
+                f"ridge must leave every group a leverage below 1 to leave it out, got {ridge!r}, with which the group"
+                f" of point {int(rows[0])} has the leverage 1"
+            )
         padded, error = spectrum.coordinates(problem.targets), off_range
         changes, moved = [], []
         for _ in range(n_steps):
@@ -131,6 +135,15 @@ def _changes_of_group(problem: CenteredProblem, rows: Array, modes: Sequence[Mod
             padded = shrinkage * padded
         at_ridge.append(_unweigh_group(problem, rows, xp.stack(changes), moved, mode))
     return xp.stack(at_ridge, axis=1)
+
+
+def _fixed_block(problem: CenteredProblem, rows: Array, basis: Array) -> Array:
+    """Part of `R_SS` that all ridges share: R is one where K is zero, but for what the intercept fits whole."""
+    xp = array_namespace(basis)
+    if problem.is_whole:
+        return xp.zeros((rows.shape[0], rows.shape[0]), dtype=basis.dtype)
+    share = xp.sqrt(xp.take(problem.shares, rows, axis=0))
+    return xp.eye(rows.shape[0], dtype=basis.dtype) - basis @ basis.T - share[:, None] * share
 
 
 def _solve(xp: Namespace, block: Array, right: Array) -> Array:
@@ -152,7 +165,7 @@ def _decays(xp: Namespace, modes: Sequence[Modes], n_steps: int) -> Array:
 def _diagonals(problem: CenteredProblem, decays: Array) -> Array:
     """Diagonals of matrices with these eigenvalues, shape (n_ridges, n_steps, n), the intercept taken into account."""
     xp = array_namespace(decays)
-    u = problem.spectrum.eigenvectors
+    u = problem.free_spectrum.eigenvectors
     n_ridges, n_steps, rank = decays.shape
     columns = xp.reshape(decays, (n_ridges * n_steps, rank)).T
     blocks, off_diagonal = [], []
@@ -161,18 +174,18 @@ def _diagonals(problem: CenteredProblem, decays: Array) -> Array:
         blocks.append(squares @ columns)
         off_diagonal.append(1.0 - xp.sum(squares, axis=1))
     diagonals = xp.reshape(xp.concat(blocks).T, (n_ridges, n_steps, u.shape[0]))
-    fixed = -problem.shares  # of the direction that the intercept fits whole
-    if rank < u.shape[0]:
-        fixed = fixed + xp.maximum(xp.concat(off_diagonal), xp.zeros_like(fixed))  # R is one where K is zero
-    first = diagonals[:, :1, :] + fixed
+    if problem.is_whole:
+        return diagonals
+    # R is one where K is zero, but for the direction that the intercept fits whole.
+    first = diagonals[:, :1, :] + xp.maximum(xp.concat(off_diagonal) - problem.shares, xp.zeros_like(problem.shares))
     return xp.concat([first, diagonals[:, 1:, :]], axis=1)
 
 
 def _lift_residuals(problem: CenteredProblem, decays: Array) -> Array:
     """`R Mᵐ y` in whitened coordinates, shape (n_ridges, n_steps, n) or (n_ridges, n_steps, n, k)."""
     xp = array_namespace(decays)
-    lifted = problem.spectrum.lift(decays, problem.spectrum.coordinates(problem.targets))
-    if decays.shape[-1] == problem.spectrum.n_points:
+    lifted = problem.free_spectrum.lift(decays, problem.free_spectrum.coordinates(problem.targets))
+    if problem.is_whole:
         return lifted
     first = lifted[:, :1, ...] + outside(problem)
     return xp.concat([first, lifted[:, 1:, ...]], axis=1)
@@ -180,17 +193,17 @@ def _lift_residuals(problem: CenteredProblem, decays: Array) -> Array:
 
 def outside(problem: CenteredProblem) -> Array:
     """Return what the eigenvectors leave of the whitened targets: nothing, if there are as many as points."""
-    spectrum = problem.spectrum
+    spectrum = problem.free_spectrum
     xp = array_namespace(spectrum.eigenvalues)
     whitened = spectrum.whiten(problem.targets)
-    if spectrum.eigenvalues.shape[0] == spectrum.n_points:
+    if problem.is_whole:
         return xp.zeros_like(whitened)
     return whitened - spectrum.lift(xp.ones_like(spectrum.eigenvalues), spectrum.coordinates(problem.targets))
 
 
 def _unweigh(problem: CenteredProblem, changes: Array, modes: Sequence[Modes]) -> Array:
     """Return the changes in units of the targets; points without weight are predicted like new ones."""
-    spectrum = problem.spectrum
+    spectrum = problem.free_spectrum
     if not isinstance(spectrum, WeightedSpectrum):
         return changes
     xp = array_namespace(changes)
@@ -212,7 +225,7 @@ def _unweigh(problem: CenteredProblem, changes: Array, modes: Sequence[Modes]) -
 
 def _unweigh_group(problem: CenteredProblem, rows: Array, changes: Array, moved: Sequence[Array], mode: Modes) -> Array:
     """Do the same as `_unweigh` for one group and ridge, given the coordinates of the padded targets of every fit."""
-    spectrum = problem.spectrum
+    spectrum = problem.free_spectrum
     if not isinstance(spectrum, WeightedSpectrum):
         return changes
     xp = array_namespace(changes)
@@ -260,11 +273,15 @@ def _require_others(spectrum: Spectrum, left_out: np.ndarray) -> None:
 def _require_leverage_below_one(remaining: Array, modes: Sequence[Modes], ridges: Sequence[float]) -> None:
     """Refuse points without which nothing is known of them: `1 − M_ii` is zero, or nothing but rounding."""
     xp = array_namespace(remaining)
-    eps = xp.finfo(remaining.dtype).eps
     for index, (ridge, mode) in enumerate(zip(ridges, modes, strict=True)):
         row = remaining[index, ...]
-        if not float(xp.min(row)) > eps * float(xp.max(mode.residual)):
+        if not _is_more_than_rounding(xp.min(row), mode):
             raise ValueError(
                 f"ridge must leave every point a leverage below 1 to leave it out, got {ridge!r}, with which point"
                 f" {int(xp.argmin(row))} has the leverage 1"
             )
+
+
+def _is_more_than_rounding(remaining: Array, mode: Modes) -> bool:
+    xp = array_namespace(mode.residual)
+    return float(remaining) > float(xp.finfo(mode.residual.dtype).eps) * float(xp.max(mode.residual))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,23 @@ class CenteredProblem:
             gram -= (mean_row - shares @ mean_row)[:, None]
             centred = require_representable(targets - mean_target, "the centred target")
         return cls(decompose_gram(gram, weights, tolerance, scale=scale), centred, shares, mean_row, mean_target)
+
+    @cached_property
+    def free_spectrum(self) -> Spectrum:
+        """The spectrum without the direction that the intercept fits whole, where it has all others."""
+        if not self.has_intercept or self.spectrum.eigenvalues.shape[0] < self.spectrum.n_points:
+            return self.spectrum
+        return self.spectrum.without(array_namespace(self.shares).sqrt(self.shares))
+
+    @property
+    def has_intercept(self) -> bool:
+        """Whether an intercept takes up the means."""
+        return float(array_namespace(self.shares).max(self.shares)) > 0.0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the free spectrum has all directions, but that of the intercept."""
+        return int(self.free_spectrum.eigenvalues.shape[0]) + self.has_intercept == self.spectrum.n_points
 
     def original(self, dual_coef: Array) -> tuple[Array, Array]:
         """Dual coefficients and intercept for the kernel before centring.

@@ -133,7 +133,7 @@ class MonotoneWeights(_HullWeights):
         return np.cumsum(combinations[:, ::-1], axis=1)[:, ::-1]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class ConstantWeights(LabelWeightRule):
     """The best of some constants, the same for all steps; one alone is a fixed label weight.
 
@@ -146,7 +146,8 @@ class ConstantWeights(LabelWeightRule):
     constants: Any
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "constants", to_numpy(require_vector("label_weights", self.constants)))
+        constants = to_numpy(require_vector("label_weights", self.constants))
+        object.__setattr__(self, "constants", tuple(constants.tolist()))
 
     def losses(self, changes: np.ndarray, groups: np.ndarray | None, eps: float) -> tuple[np.ndarray, np.ndarray]:
         """See `LabelWeightRule`; one number chosen from a few is left as it is."""
@@ -170,7 +171,7 @@ class ConstantWeights(LabelWeightRule):
         for step, constant in np.ndindex(sizes.shape):
             tails = tail_sums(np.full(step, self.constants[constant]))
             sizes[step, constant] = np.linalg.norm(triangle[:, : step + 1] @ tails)
-        return self.constants[np.argmin(sizes, axis=1)]
+        return np.array(self.constants)[np.argmin(sizes, axis=1)]
 
 
 def _columns(changes: np.ndarray) -> np.ndarray:

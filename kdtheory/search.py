@@ -100,7 +100,10 @@ class SelfDistillationSearch:
 
     def label_weights_of(self, ridge_index: int, n_steps: int) -> np.ndarray:
         """Return the best label weights for one entry: shape (n_steps - 1,), or (n_steps - 1, k)."""
-        return self._candidates.weights(range(len(self.ridges))[ridge_index], n_steps)
+        count = require_positive_integer("n_steps", n_steps)
+        if count > self.n_steps:
+            raise ValueError(f"n_steps must be <= {self.n_steps}, the largest that was searched, got {count}")
+        return self._candidates.weights(range(len(self.ridges))[ridge_index], count)
 
     def gain_over(self, predictions: Any) -> tuple[float, float]:
         """Return the gain, with its standard error, over other held-out predictions of shape (n,) or (n, k).
@@ -111,7 +114,7 @@ class SelfDistillationSearch:
         others = require_array("predictions", predictions, like=targets)
         if others.shape != targets.shape:
             raise ValueError(f"predictions must have the shape of y, {tuple(targets.shape)}, got {tuple(others.shape)}")
-        worse, better = (_columns(each - targets) ** 2 for each in (others, self.held_out_predictions))
+        worse, better = (_outputs(each - targets) ** 2 for each in (others, self.held_out_predictions))
         differences = self._candidates.shares * np.mean(worse - better, axis=1)
         return float(np.sum(differences)), self._candidates.standard_error(differences)
 
@@ -287,8 +290,10 @@ def _choose(
     require_representable(errors, "the held-out error")
     require_representable(scores, "the score")
     # Errors of the size of rounding cannot be told apart: of those, the largest ridge and the fewest fits.
-    squares = np.mean(_columns(problem.targets) ** 2, axis=1)
+    squares = np.mean(_outputs(problem.targets) ** 2, axis=1)
     rounding = float(np.min(candidates.rounding)) * float(candidates.shares @ squares)
+    xp = array_namespace(problem.targets)
+    rounding += (len(squares) * float(np.finfo(float).eps) * float(xp.max(xp.abs(problem.mean_target)))) ** 2
     ranked = np.maximum(scores, rounding)
     ridge_of = np.argmax(np.where(ranked == np.min(ranked, axis=0), ridges[:, None], -np.inf), axis=0)
     n_steps, weights = 1, candidates.weights(int(ridge_of[0]), 1)
@@ -327,6 +332,6 @@ def _choose(
     )
 
 
-def _columns(targets: Array) -> np.ndarray:
+def _outputs(targets: Array) -> np.ndarray:
     """Targets of shape (n, k)."""
     return to_numpy(targets).reshape(targets.shape[0], -1)

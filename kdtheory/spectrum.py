@@ -193,10 +193,31 @@ class Spectrum:
         """
         if self.rank == 0:
             raise ValueError("eigenvalues must hold at least one value > 0, got zeros only")
-        others = {name: value for name, value in vars(self).items() if name in ("root_weight", "gram")}
-        return self._trusted(
-            eigenvalues=self.eigenvalues[: self.rank], eigenvectors=self.eigenvectors[:, : self.rank], **others
-        )
+        kept = self.eigenvectors[:, : self.rank]
+        return self._trusted(eigenvalues=self.eigenvalues[: self.rank], eigenvectors=kept, **self._others())
+
+    def without(self, direction: Array, /) -> Spectrum:
+        """Return the spectrum of the same matrix without a direction, of shape (n,) and length 1, on which it is zero.
+
+        Of all n directions the last is left out, after turning those of eigenvalue zero until it is the given one.
+        Rounding mixes it with those of small eigenvalues, too, from which it is taken out.
+        """
+        xp = array_namespace(self.eigenvalues)
+        n_zeros = self.eigenvalues.shape[0] - self.rank
+        kept = self.eigenvectors[:, :-1]
+        if n_zeros > 1:
+            zeros = self.eigenvectors[:, -n_zeros:]
+            normal = zeros.T @ direction
+            normal = normal / xp.linalg.vector_norm(normal)
+            last = normal[-1] + xp.where(normal[-1] < 0.0, -xp.ones_like(normal[-1]), xp.ones_like(normal[-1]))
+            normal = xp.concat([normal[:-1], xp.reshape(last, (1,))])
+            turned = zeros - (zeros @ normal)[:, None] * (normal / (0.5 * (normal @ normal)))
+            kept = xp.concat([self.eigenvectors[:, :-n_zeros], turned[:, :-1]], axis=1)
+        kept = kept - direction[:, None] * (direction @ kept)
+        return self._trusted(eigenvalues=self.eigenvalues[:-1], eigenvectors=kept, **self._others())
+
+    def _others(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name in ("root_weight", "gram")}
 
     def reweighted(self, sample_weight: Array, /) -> Spectrum:
         """Return the spectrum for losses in which every point weighs that many times more; one more decomposition.
@@ -330,8 +351,10 @@ class WeightedSpectrum(Spectrum):
     def lift_fitted(self, coefficient: Array, shrinkage: Array, coordinates: Array, /) -> Array:
         """Return the fitted values, zero weights included, as predictions at the training points."""
         xp = array_namespace(shrinkage)
-        # On zero eigenvalues the function is zero, whatever its coefficient.
-        effective = xp.where(shrinkage == 0.0, xp.zeros_like(coefficient), coefficient)
+        # On zero eigenvalues the function is zero. Coefficients that are so large that rounding shows are left out.
+        rounding = self.n_points * float(xp.finfo(coefficient.dtype).eps) * float(self.eigenvalues[0])
+        huge = (shrinkage == 0.0) & (xp.abs(coefficient) * rounding >= 1.0)
+        effective = xp.where(huge, xp.zeros_like(coefficient), coefficient)
         dual = self.lift_dual_coef(effective, coordinates)
         with np.errstate(over="ignore", invalid="ignore"):
             fitted = dual @ self.gram if coordinates.ndim == 1 else self.gram @ dual

@@ -52,6 +52,32 @@ def refit_without(left_out, K, y, ridge, label_weights, sample_weight=None, inte
     return np.array(steps)
 
 
+def refit_without_exactly(left_out, K, y, ridge, label_weights, intercept, digits=60):
+    """The same as `refit_without` in many digits, for weights of one and one output."""
+    rest = np.setdiff1d(np.arange(len(K)), left_out)
+    n = len(rest)
+    with mpmath.workdps(digits):
+        inner = mpmath.matrix(K[np.ix_(rest, rest)].tolist())
+        system = mpmath.zeros(n + 1)
+        system[:n, :n] = inner + mpmath.mpf(ridge) * mpmath.eye(n)
+        for i in range(n):
+            system[i, n] = system[n, i] = int(intercept)
+        system[n, n] = int(not intercept)
+        labels, fitted, steps = mpmath.matrix(y[rest].tolist()), None, []
+        for label_weight in [None, *label_weights]:
+            target = labels
+            if label_weight is not None:
+                target = mpmath.mpf(label_weight) * labels + (1 - mpmath.mpf(label_weight)) * fitted
+            right = mpmath.zeros(n + 1, 1)
+            right[:n, 0] = target
+            solution = mpmath.lu_solve(system, right)
+            dual, constant = solution[:n, 0], solution[n]
+            fitted = inner * dual + constant * mpmath.ones(n, 1)
+            outside = mpmath.matrix(K[np.ix_(left_out, rest)].tolist()) * dual
+            steps.append([float(value + constant) for value in outside])
+    return np.array(steps)
+
+
 def exact_modes(eigenvalue, ridge, n_steps, label_weight, digits):
     """`q(d)`, `d·q(d)` and `1 − d·q(d)` of a constant label weight, then the size of the terms in the last two.
 

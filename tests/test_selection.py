@@ -6,13 +6,12 @@ eigenvalue to the ridge, at most 1e5 here.
 
 from itertools import pairwise
 
-import mpmath
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.kernel_ridge import KernelRidge
-from sklearn.linear_model import RidgeCV
+from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
 from kdtheory import (
@@ -25,7 +24,7 @@ from kdtheory import (
     loo_predictions,
     selfdistill_closed_form,
 )
-from tests.oracles import refit_without
+from tests.oracles import refit_without, refit_without_exactly
 from tests.strategies import log_uniform, problems, real_weights
 
 TOLERANCE = 1e-9
@@ -207,29 +206,59 @@ def test_each_output_may_have_label_weights_of_its_own():
     np.testing.assert_array_equal(loo_predictions(K, y, ridge=0.2, n_steps=3, label_weight=weights.tolist()), together)
 
 
-@pytest.mark.parametrize("ridge", [1e-12, 1e-6, 1.0, 1e6, 1e12])
+@pytest.mark.parametrize("ridge", [1e-15, 1e-6, 1.0, 1e6, 1e12])
 @pytest.mark.parametrize("scale", [1e-100, 1.0, 1e100])
-def test_leaving_one_out_has_all_digits_at_extreme_scales(ridge, scale):
-    """Against fifty digits, for a well-conditioned Gram matrix, so that only the formulas could lose any."""
+@pytest.mark.parametrize("groups", [None, [0, 1, 1, 2, 0, 3]])
+@pytest.mark.parametrize("intercept", [False, True])
+def test_held_out_predictions_have_all_digits_at_extreme_scales(ridge, scale, groups, intercept):
+    """Against sixty digits, for a well-conditioned Gram matrix, so that only the formulas could lose any."""
     rng = np.random.default_rng(4)
-    basis = np.linalg.qr(rng.standard_normal((5, 5)))[0]
-    K, y, label_weights = basis * np.array([4.0, 3.0, 2.0, 1.5, 1.0]) @ basis.T, rng.standard_normal(5), [0.3, -0.4]
-    K = (K + K.T) / 2
-    ours = loo_predictions(scale * K, y, ridge=scale * ridge, n_steps=3, label_weight=label_weights)
-    with mpmath.workdps(60):
-        for i in range(5):
-            rest = [j for j in range(5) if j != i]
-            inner = mpmath.matrix(K[np.ix_(rest, rest)].tolist())
-            exact_y = mpmath.matrix(y[rest].tolist())
-            target = fitted = exact_y
-            for step, label_weight in enumerate([None, *label_weights]):
-                if label_weight is not None:
-                    target = mpmath.mpf(label_weight) * exact_y + (1 - mpmath.mpf(label_weight)) * fitted
-                dual = mpmath.lu_solve(inner + mpmath.mpf(ridge) * mpmath.eye(4), target)
-                fitted = inner * dual
-                exact = sum(mpmath.mpf(K[i, j]) * dual[m] for m, j in enumerate(rest))
-                # Predictions are targets plus changes: their unit is that of the targets, also where they are small.
-                assert abs(ours[step, i] - exact) <= 1e-14 * np.max(np.abs(y))
+    basis = np.linalg.qr(rng.standard_normal((6, 6)))[0]
+    K = basis * np.array([4.0, 3.0, 2.0, 1.5, 1.2, 1.0]) @ basis.T
+    K, y, label_weights = (K + K.T) / 2, rng.standard_normal(6), [0.3, -0.4]
+    chain = {"ridge": scale * ridge, "n_steps": 3, "label_weight": label_weights, "fit_intercept": intercept}
+    if groups is None:
+        ours = loo_predictions(scale * K, y, **chain)
+    else:
+        ours = leave_group_out_predictions(scale * K, y, groups=groups, **chain)
+    labels = np.arange(6) if groups is None else np.array(groups)
+    for label in np.unique(labels):
+        left_out = np.flatnonzero(labels == label)
+        exact = refit_without_exactly(left_out, K, y, ridge, label_weights, intercept)
+        # Predictions are targets plus changes: their unit is that of the targets, also where they are small.
+        np.testing.assert_allclose(ours[:, left_out], exact, rtol=0, atol=1e-14 * np.max(np.abs(y)))
+
+
+def test_zero_eigenvalues_beside_that_of_the_intercept_lose_no_digits():
+    """Linear kernels of few features have many; one turn makes the intercept's the last of them."""
+    rng = np.random.default_rng(5)
+    X, y = rng.standard_normal((12, 3)), rng.standard_normal(12)
+    K = X @ X.T
+    for weight in (None, np.arange(12) % 4 + 0.5):
+        spectrum = Spectrum.from_gram(K, weight)
+        held_out = loo_predictions(spectrum, y, ridge=1e-9, n_steps=3, label_weight=0.4, fit_intercept=True)
+        groups = np.arange(12) // 2
+        of_groups = leave_group_out_predictions(
+            spectrum, y, groups=groups, ridge=1e-9, n_steps=3, label_weight=0.4, fit_intercept=True
+        )
+        for i in range(12):
+            rest = np.arange(12) != i
+            model = LinearRegression().fit(X[rest], y[rest], None if weight is None else weight[rest])
+            np.testing.assert_allclose(held_out[:, i], model.predict(X[[i]])[0], rtol=1e-7)
+        for group in range(6):
+            rest = groups != group
+            model = LinearRegression().fit(X[rest], y[rest], None if weight is None else weight[rest])
+            expected = np.tile(model.predict(X[~rest]), (3, 1))
+            np.testing.assert_allclose(of_groups[:, ~rest], expected, rtol=1e-7)
+
+
+def test_points_of_weight_zero_are_predicted_to_all_digits():
+    """Where the fit without them has eigenvalues that rounding makes zero."""
+    X = np.append(np.linspace(-1.0, 1.0, 30), 3.0)
+    K, y, weight = np.exp(-((X[:, None] - X) ** 2)), np.cos(5.0 * X), np.append(np.ones(30), 0.0)
+    exact = refit_without_exactly(np.array([30]), K, y, 1e-6, [0.5], False)
+    held_out = loo_predictions(Spectrum.from_gram(K, weight), y, ridge=1e-6, n_steps=2, label_weight=0.5)
+    np.testing.assert_allclose(held_out[:, 30], exact[:, 0], rtol=1e-9)
 
 
 @given(problems(min_size=3), st.integers(1, 5), st.booleans())
@@ -414,6 +443,16 @@ def test_bad_arguments_are_named(change, message):
     with pytest.raises((ValueError, TypeError)) as raised:
         loo_predictions(arguments.pop("K"), arguments.pop("y"), **arguments)
     assert message in str(raised.value)
+
+
+def test_a_group_with_a_leverage_of_one_is_refused():
+    K = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 1.0], [0.0, 1.0, 1.0]])
+    with pytest.raises(ValueError, match="got 1e-20, with which the group of point 0 has the leverage 1"):
+        leave_group_out_predictions(K, [1.0, 2.0, 3.0], groups=[0, 1, 0], ridge=1e-20, n_steps=2)
+    held_out = leave_group_out_predictions(
+        np.eye(4) * 1e20, [1.0, 2.0, 3.0, 4.0], groups=[0, 0, 1, 1], ridge=1e-20, n_steps=2, fit_intercept=True
+    )
+    np.testing.assert_allclose(held_out, [[3.5, 3.5, 1.5, 1.5]] * 2, rtol=1e-14)
 
 
 def test_a_leverage_of_one_is_refused():

@@ -68,7 +68,7 @@ class KernelMachine(BaseEstimator):
             parameters = dict(self.kernel_params or {})
         else:
             gamma = self.gamma if gamma is None else gamma
-            parameters = {"gamma": gamma, "degree": self.degree, "coef0": self.coef0}
+            parameters = {"degree": self.degree, "coef0": self.coef0, **({} if gamma is None else {"gamma": gamma})}
         return pairwise_kernels(X, Y, metric=self.kernel, filter_params=True, **parameters)
 
     def _keep(self, X: Array, dual_coef: Array, intercept: Array) -> None:

@@ -10,7 +10,13 @@ from sklearn.model_selection import check_cv, train_test_split
 
 from kdtheory._intercept import CenteredProblem
 from kdtheory._typing import Array
-from kdtheory._validation import require_nonnegative, require_positive, require_vector, require_weights
+from kdtheory._validation import (
+    require_nonnegative,
+    require_positive,
+    require_representable,
+    require_vector,
+    require_weights,
+)
 from kdtheory.estimators._kernel_machine import KernelMachine
 from kdtheory.filters import GradientFlow
 from kdtheory.spectral_fit import fit_filter
@@ -168,7 +174,9 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
             problem = CenteredProblem.of(inner, targets[kept], self.fit_intercept, of_kept, overwrite=True)
             dual_coef, intercept, _ = _trained(problem, self.times_.tolist())
             predictions = K[np.ix_(left_out, kept)] @ dual_coef + intercept[:, None]
-            squares = np.mean((predictions - targets[left_out]) ** 2, axis=2)
+            with np.errstate(over="ignore"):
+                squares = np.mean((predictions - targets[left_out]) ** 2, axis=2)
+            require_representable(squares, "the held-out error")
             total += np.sum(squares, axis=1) if of_left_out is None else squares @ of_left_out
             weight += float(len(left_out) if of_left_out is None else np.sum(of_left_out))
         if weight == 0.0:
