@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from kdtheory._label_weight_rules import LabelWeightRule
+from kdtheory._validation import require_representable
 from kdtheory.combinations import tail_sums
 
 _ROUNDING = 1e3 * float(np.finfo(float).eps)
@@ -66,8 +66,32 @@ class Candidates:
 
     def weights(self, ridge: int, n_steps: int) -> np.ndarray:
         """Label weights of shape (n_steps - 1,) or (n_steps - 1, k)."""
-        chosen = [self.rule.weights(block, n_steps, self.rounding[ridge]) for block in self._small_blocks[ridge]]
+        chosen = self._weights_of_blocks(ridge, n_steps)
         return np.stack(chosen, axis=1) if self.separate else chosen[0]
+
+    def _weights_of_blocks(self, ridge: int, n_steps: int) -> list[np.ndarray]:
+        return [self.rule.weights(block, n_steps, self.rounding[ridge]) for block in self._small_blocks[ridge]]
+
+    @cached_property
+    def errors(self) -> np.ndarray:
+        """Held-out errors with the label weights as they are, shape (n_ridges, n_steps).
+
+        Where finite weights only approach the best model, or cancel to many digits, these are larger than the losses.
+        """
+        errors = np.zeros((len(self.rounding), self.changes.shape[0]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for ridge, last in np.ndindex(errors.shape):
+                chosen = zip(self._small_blocks[ridge], self._weights_of_blocks(ridge, last + 1), strict=True)
+                residuals = [block[:, 0, : last + 1] @ tail_sums(label_weights) for block, label_weights in chosen]
+                errors[ridge, last] = np.sum(np.square(residuals))
+        return require_representable(errors, "the held-out error")
+
+    @cached_property
+    def scores(self) -> np.ndarray:
+        """Errors when the label weights, too, are chosen without what is left out, shape (n_ridges, n_steps)."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            scores = np.maximum(np.sum(self.losses[1], axis=1), self.errors)
+        return require_representable(scores, "the score")
 
     def losses_with(self, ridge: int, label_weights: np.ndarray) -> np.ndarray:
         """Loss of every point with these label weights, shape (n,)."""
@@ -93,22 +117,16 @@ class Candidates:
         columns = [tail_sums(column) @ changes[:, :, output] for output, column in enumerate(label_weights.T)]
         return -np.stack(columns, axis=1)
 
-    def from_few_fits(self, scores: np.ndarray, ridge_of: np.ndarray, within: float) -> Iterator[int]:
-        """Yield the numbers of fits, each at its best ridge, that score as well as the best of all, the fewest first.
+    def fewest_fits(self, scores: np.ndarray, ridge_of: np.ndarray, within: float) -> int:
+        """Return the smallest number of fits that, at its best ridge, scores as well as the best of all.
 
-        As well means within some standard errors of the paired difference, or within rounding. A score that does not
-        beat that of plain kernel ridge regression never does.
+        As well means within some standard errors of the paired difference, or within rounding.
         """
         best_of = scores[ridge_of, np.arange(len(ridge_of))]
         best = int(np.argmin(best_of))
-        rounding = _ROUNDING * best_of[best]
-        for count in range(1, len(ridge_of) + 1):
-            worse = self.losses[1][ridge_of[count - 1], :, count - 1] - self.losses[1][ridge_of[best], :, best]
-            if best_of[count - 1] > best_of[best] and np.sum(worse) > max(
-                within * self.standard_error(worse), rounding
-            ):
-                continue
-            if count == 1:
-                return
-            if best_of[count - 1] < best_of[0]:
-                yield count
+        for count, (ridge, score) in enumerate(zip(ridge_of, best_of, strict=True)):
+            worse = self.losses[1][ridge, :, count] - self.losses[1][ridge_of[best], :, best]
+            allowed = max(within * self.standard_error(worse), _ROUNDING * best_of[best])
+            if score - best_of[best] <= allowed and (count == 0 or score < best_of[0]):
+                return count + 1
+        return 1

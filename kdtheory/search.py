@@ -48,11 +48,10 @@ class SelfDistillationSearch:
     ----------
     ridges : array of shape (n_ridges,)
     errors : array of shape (n_ridges, n_steps)
-        Held-out error with the best label weights for each ridge and number of fits; the first column is plain kernel
-        ridge regression.
+        Held-out error with the best label weights for each ridge and number of fits, those of `label_weights_of`; the
+        first column is plain kernel ridge regression.
     scores : array of shape (n_ridges, n_steps)
-        The same when the label weights, too, are chosen without what is left out; the choice is made by these. More
-        fits never have a larger error, but they may have a larger score.
+        The same when the label weights, too, are chosen without what is left out; the choice is made by these.
     best_ridge : float
     best_n_steps : int
         Number of fits; 1 unless a distilled model has a lower score than the best plain kernel ridge regression has, by
@@ -285,28 +284,12 @@ def _last_dual_coef(problem: CenteredProblem, ridge: float, label_weights: np.nd
 def _choose(
     problem: CenteredProblem, ridges: np.ndarray, candidates: Candidates, within: float
 ) -> SelfDistillationSearch:
-    with np.errstate(over="ignore", invalid="ignore"):
-        errors, scores = (np.sum(losses, axis=1) for losses in candidates.losses)
-    require_representable(errors, "the held-out error")
-    require_representable(scores, "the score")
-    # Errors of the size of rounding cannot be told apart: of those, the largest ridge and the fewest fits.
-    squares = np.mean(_outputs(problem.targets) ** 2, axis=1)
-    rounding = float(np.min(candidates.rounding)) * float(candidates.shares @ squares)
-    xp = array_namespace(problem.targets)
-    rounding += (len(squares) * float(np.finfo(float).eps) * float(xp.max(xp.abs(problem.mean_target)))) ** 2
-    ranked = np.maximum(scores, rounding)
+    ranked = np.maximum(candidates.scores, _rounding(problem, candidates))
     ridge_of = np.argmax(np.where(ranked == np.min(ranked, axis=0), ridges[:, None], -np.inf), axis=0)
-    n_steps, weights = 1, candidates.weights(int(ridge_of[0]), 1)
-    for count in candidates.from_few_fits(ranked, ridge_of, within):
-        proposed = candidates.weights(int(ridge_of[count - 1]), count)
-        reached = np.sum(candidates.losses_with(int(ridge_of[count - 1]), proposed))
-        # Finite label weights that cancel to many digits may not reach what the least squares promise.
-        if reached <= max(errors[ridge_of[count - 1], count - 1] * (1.0 + 1e-6), rounding):
-            n_steps, weights = count, proposed
-            break
+    n_steps = candidates.fewest_fits(ranked, ridge_of, within)
     plain, chosen = int(ridge_of[0]), int(ridge_of[n_steps - 1])
+    weights, plain_weights = candidates.weights(chosen, n_steps), candidates.weights(plain, 1)
     losses = candidates.losses_with(chosen, weights)
-    plain_weights = candidates.weights(plain, 1)
     differences = candidates.losses_with(plain, plain_weights) - losses
     targets = problem.targets + problem.mean_target
     residuals, plain_residuals = (
@@ -315,14 +298,14 @@ def _choose(
     )
     return SelfDistillationSearch(
         ridges=ridges,
-        errors=errors,
-        scores=scores,
+        errors=candidates.errors,
+        scores=candidates.scores,
         best_ridge=float(ridges[chosen]),
         best_label_weights=weights,
         best_error=float(np.sum(losses)),
-        best_score=float(scores[chosen, n_steps - 1]),
+        best_score=float(candidates.scores[chosen, n_steps - 1]),
         plain_ridge=float(ridges[plain]),
-        plain_error=float(errors[plain, 0]),
+        plain_error=float(candidates.errors[plain, 0]),
         gain=float(np.sum(differences)),
         gain_standard_error=candidates.standard_error(differences),
         held_out_predictions=targets - residuals,
@@ -330,6 +313,16 @@ def _choose(
         problem=problem,
         _candidates=candidates,
     )
+
+
+def _rounding(problem: CenteredProblem, candidates: Candidates) -> float:
+    """Size of errors that cannot be told apart: of those, the largest ridge and the fewest fits are chosen."""
+    with np.errstate(over="ignore"):
+        squares = np.mean(_outputs(problem.targets) ** 2, axis=1)
+        size = float(np.min(candidates.rounding)) * float(candidates.shares @ squares)
+        mean = array_namespace(problem.targets).asarray(problem.mean_target)
+        of_mean = float(np.max(len(squares) * np.finfo(float).eps * np.abs(to_numpy(mean)))) ** 2
+    return float(require_representable(np.array(size + of_mean), "the mean square of y"))
 
 
 def _outputs(targets: Array) -> np.ndarray:

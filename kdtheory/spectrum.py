@@ -199,21 +199,16 @@ class Spectrum:
     def without(self, direction: Array, /) -> Spectrum:
         """Return the spectrum of the same matrix without a direction, of shape (n,) and length 1, on which it is zero.
 
-        Of all n directions the last is left out, after turning those of eigenvalue zero until it is the given one.
-        Rounding mixes it with those of small eigenvalues, too, from which it is taken out.
+        Rounding mixes the direction with those of small eigenvalues. One reflection of the eigenvectors, all but
+        unchanged where eigenvalues are not small, makes it the last of them.
         """
         xp = array_namespace(self.eigenvalues)
-        n_zeros = self.eigenvalues.shape[0] - self.rank
-        kept = self.eigenvectors[:, :-1]
-        if n_zeros > 1:
-            zeros = self.eigenvectors[:, -n_zeros:]
-            normal = zeros.T @ direction
-            normal = normal / xp.linalg.vector_norm(normal)
-            last = normal[-1] + xp.where(normal[-1] < 0.0, -xp.ones_like(normal[-1]), xp.ones_like(normal[-1]))
-            normal = xp.concat([normal[:-1], xp.reshape(last, (1,))])
-            turned = zeros - (zeros @ normal)[:, None] * (normal / (0.5 * (normal @ normal)))
-            kept = xp.concat([self.eigenvectors[:, :-n_zeros], turned[:, :-1]], axis=1)
-        kept = kept - direction[:, None] * (direction @ kept)
+        normal = direction @ self.eigenvectors
+        normal = normal / xp.linalg.vector_norm(normal)
+        last = normal[-1:] + xp.where(normal[-1:] < 0.0, -xp.ones_like(normal[-1:]), xp.ones_like(normal[-1:]))
+        normal = xp.concat([normal[:-1], last])
+        reflected = (self.eigenvectors @ normal)[:, None] * (normal[:-1] / (0.5 * (normal @ normal)))
+        kept = self.eigenvectors[:, :-1] - reflected
         return self._trusted(eigenvalues=self.eigenvalues[:-1], eigenvectors=kept, **self._others())
 
     def _others(self) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def test_given_constants_are_tried_and_the_best_is_kept():
         )
         np.testing.assert_allclose(search.errors[i], np.min(errors, axis=0), rtol=1e-10)
         assert search.label_weights_of(i, 4).tolist() == [constants[int(np.argmin(errors[:, 3]))]] * 3
-    np.testing.assert_array_equal(search.scores, search.errors)
+    np.testing.assert_allclose(search.scores, search.errors, rtol=1e-12)
 
 
 @pytest.mark.parametrize("outputs", [(), (2,)])

@@ -90,14 +90,34 @@ def test_leaving_a_group_out_equals_refitting_without_it(chain, seed):
 
 @pytest.mark.parametrize("outputs", [(), (2,)])
 @pytest.mark.parametrize("seed", range(4))
-def test_leaving_one_out_reaches_eight_digits_on_45_points(seed, outputs):
+@pytest.mark.parametrize("intercept", [False, True])
+def test_leaving_one_out_reaches_eight_digits_on_45_points(seed, outputs, intercept):
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((45, 2))
     K = np.exp(-np.sum((x[:, None] - x) ** 2, axis=2))
     y, ridge, label_weights = rng.standard_normal((45, *outputs)), 10 ** rng.uniform(-4, 1), rng.uniform(-0.5, 1.5, 5)
-    ours = loo_predictions(K, y, ridge=ridge, n_steps=6, label_weight=label_weights)
-    theirs = np.stack([refit_without([i], K, y, ridge, label_weights)[:, 0] for i in range(45)], axis=1)
+    ours = loo_predictions(K, y, ridge=ridge, n_steps=6, label_weight=label_weights, fit_intercept=intercept)
+    refits = [refit_without([i], K, y, ridge, label_weights, intercept=intercept)[:, 0] for i in range(45)]
+    theirs = np.stack(refits, axis=1)
     np.testing.assert_allclose(ours, theirs, rtol=0.0, atol=1e-8 * np.max(np.abs(theirs)))
+
+
+@pytest.mark.parametrize("gamma", [1.0, 10.0, 100.0])
+@pytest.mark.parametrize("groups", [None, np.arange(24) % 7])
+def test_an_intercept_beside_eigenvalues_of_every_size_loses_no_digits(gamma, groups):
+    """Rounding mixes its direction with those of small eigenvalues, the more the smaller they are."""
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(0.0, 1.0, 24), rng.standard_normal(24) + 3.0
+    K = np.exp(-gamma * np.subtract.outer(x, x) ** 2)
+    chain = {"ridge": 1e-3, "n_steps": 2, "label_weight": [0.5], "fit_intercept": True}
+    labels = np.arange(24) if groups is None else groups
+    ours = loo_predictions(K, y, **chain)
+    if groups is not None:
+        ours = leave_group_out_predictions(K, y, groups=groups, **chain)
+    for label in np.unique(labels):
+        left_out = np.flatnonzero(labels == label)
+        exact = refit_without_exactly(left_out, K, y, 1e-3, [0.5], True)
+        np.testing.assert_allclose(ours[:, left_out], exact, rtol=0.0, atol=1e-10)
 
 
 @given(chains())
