@@ -17,7 +17,8 @@ from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.kernel_ridge import KernelRidge
-from sklearn.metrics.pairwise import kernel_metrics, rbf_kernel
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics.pairwise import kernel_metrics, pairwise_kernels, rbf_kernel
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_validate, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -121,6 +122,20 @@ def test_the_intercept_is_not_penalised():
     assert model.effective_dof_ == pytest.approx(1.0, abs=1e-6)
 
 
+def test_held_out_errors_beyond_the_floating_point_range_are_refused():
+    X, y = data()
+    with pytest.raises(OverflowError, match="the held-out error"):
+        GradientFlowRegressor(times=[0.1, 1.0]).fit(X, 1e200 * y)
+
+
+def test_training_for_ever_on_few_features_is_least_squares():
+    """Zero eigenvalues, of which a linear kernel has many, get no coefficients that grow with time."""
+    X, y = data()
+    model = GradientFlowRegressor(1e300, kernel="linear").fit(X, y)
+    assert np.max(np.abs(model.dual_coef_)) < 1e3
+    np.testing.assert_allclose(model.predict(X + 1.0), LinearRegression().fit(X, y).predict(X + 1.0), rtol=1e-9)
+
+
 @pytest.mark.parametrize("estimator", EVERY)
 def test_a_precomputed_kernel_and_a_kernel_function_give_the_same_as_its_name(estimator):
     X, y = labelled() if estimator in CLASSIFIERS else data()
@@ -160,6 +175,14 @@ def test_every_kernel_of_scikit_learn_is_known(kernel):
     if not intercept:
         np.testing.assert_allclose(model.predict(X), chain(X, y, X, ridge, [0.0], **parameters), rtol=1e-6, atol=1e-8)
     assert np.corrcoef(model.predict(X), y)[0, 1] > 0.2
+
+
+@pytest.mark.parametrize("kernel", sorted(set(kernel_metrics()) - {"sigmoid"}))
+def test_every_kernel_has_a_default_width(kernel):
+    X, y = data()
+    model = SelfDistilledKernelRidge(kernel=kernel, coef0=1.0).fit(X, y)
+    K = pairwise_kernels(X, metric=kernel, filter_params=True, degree=3, coef0=1.0)
+    np.testing.assert_allclose(model.predict(X), K @ model.dual_coef_ + model.intercept_, rtol=1e-9)
 
 
 def test_an_indefinite_kernel_is_refused_with_the_eigenvalue():

@@ -76,7 +76,7 @@ def test_the_error_of_the_chosen_model_is_that_of_refits_without_what_is_left_ou
     np.testing.assert_allclose(model.predict(X + 0.01), chosen.fit(X, y).predict(X + 0.01), rtol=1e-8)
 
 
-@pytest.mark.parametrize(("cv", "gammas"), [(None, [30.0, 100.0]), (FOLDS, [10.0, 300.0])])
+@pytest.mark.parametrize(("cv", "gammas"), [(None, [30.0, 100.0]), (None, [100.0, 30.0]), (FOLDS, [10.0, 300.0])])
 def test_the_gain_is_a_paired_difference_to_the_best_plain_model_of_any_gamma(cv, gammas):
     X, y = wiggly()
     model = SelfDistilledKernelRidgeCV(RIDGES, label_weight="loo", cv=cv, gammas=gammas, n_steps=4).fit(X, y)
@@ -284,3 +284,21 @@ def test_label_weights_for_each_target_are_switched_by_a_bool():
     X, y = data()
     with pytest.raises(TypeError, match="label_weight_per_target must be True or False, got 'yes'"):
         SelfDistilledKernelRidgeCV(label_weight_per_target="yes").fit(X, y)
+
+
+def test_default_ridges_count_sample_weights_as_copies():
+    X, y = wiggly()
+    copies = np.arange(60) % 3
+    weighted = SelfDistilledKernelRidgeCV(n_steps=1).fit(X, y, sample_weight=copies)
+    repeated = SelfDistilledKernelRidgeCV(n_steps=1).fit(np.repeat(X, copies, axis=0), np.repeat(y, copies))
+    np.testing.assert_allclose(weighted.ridges_, repeated.ridges_, rtol=1e-12)
+
+
+def test_the_accuracy_on_held_out_points_has_their_weights():
+    X, y = labelled()
+    weight = np.random.default_rng(0).uniform(0.0, 3.0, len(y))
+    model = SelfDistilledKernelClassifierCV(RIDGES, n_steps=2).fit(X, y, sample_weight=weight)
+    predicted = model.classes_[np.argmax(model.search_.held_out_predictions, axis=1)]
+    assert 0.0 < np.mean(predicted == y) < 1.0
+    assert model.held_out_accuracy_ == pytest.approx(np.average(predicted == y, weights=weight))
+    assert model.held_out_accuracy_ != pytest.approx(np.mean(predicted == y), rel=1e-6)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdtheory import (
+    ConstantWeights,
     FreeWeights,
     MonotoneWeights,
     Spectrum,
@@ -377,3 +378,65 @@ def test_overwriting_the_matrix_changes_nothing_else(fit_intercept, sample_weigh
     np.testing.assert_array_equal(overwritten.errors, left_alone.errors)
     for ours, theirs in zip(overwritten.fit(), left_alone.fit(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("constant", [0.1, 1.0 / 3.0, 0.7, 5.0, 1e9])
+def test_constant_targets_are_fitted_by_plain_kernel_ridge_regression(constant):
+    K, y = problem()
+    for targets in (np.full(24, constant), constant + 1e-16 * constant * np.sign(y)):
+        search = search_selfdistillation(K, targets, ridges=RIDGES, n_steps=5, fit_intercept=True)
+        assert (search.best_n_steps, search.best_ridge, search.gain) == (1, RIDGES[-1], 0.0)
+
+
+def test_points_that_are_all_the_same_are_fitted_by_plain_kernel_ridge_regression():
+    _, y = problem()
+    search = search_selfdistillation(np.ones((24, 24)), y, ridges=RIDGES, n_steps=5, fit_intercept=True)
+    assert search.best_n_steps == 1
+    np.testing.assert_allclose(search.held_out_predictions, (np.sum(y) - y) / 23.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize("unit", [1e-100, 1e-80, 1e80, 1e100])
+def test_the_choice_does_not_depend_on_the_unit_of_the_targets(unit):
+    K, y = problem(seed=26, n=40)
+    ours, theirs = (search_selfdistillation(K, c * y, ridges=RIDGES, n_steps=6) for c in (unit, 1.0))
+    assert (ours.best_n_steps, ours.best_ridge) == (theirs.best_n_steps, theirs.best_ridge)
+    np.testing.assert_allclose(ours.best_label_weights, theirs.best_label_weights, rtol=1e-9)
+    np.testing.assert_allclose(ours.gain_standard_error / unit**2, theirs.gain_standard_error, rtol=1e-9)
+    assert theirs.best_n_steps == 2
+
+
+def test_every_error_is_reached_by_the_label_weights_however_degenerate_the_matrix():
+    """Of rank two; the best free weights are often at infinity, or cancel to all digits."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        features, y = rng.standard_normal((6, 2)), rng.standard_normal(6)
+        K, ridge = features @ features.T, 10.0 ** rng.integers(-3, 2)
+        search = search_selfdistillation(K, y, ridges=[ridge], n_steps=7, label_weights=FREE)
+        for n_steps in range(1, 8):
+            weights = search.label_weights_of(0, n_steps)
+            held_out = loo_predictions(K, y, ridge=ridge, n_steps=n_steps, label_weight=weights)[-1]
+            reached = np.mean((y - held_out) ** 2)
+            # Weights that cancel to all digits leave rounding of any size, but the same one to an order of magnitude.
+            np.testing.assert_allclose(search.errors[0, n_steps - 1], reached, rtol=0.1, atol=1e-4 * np.mean(y**2))
+            assert search.scores[0, n_steps - 1] >= search.errors[0, n_steps - 1]
+
+
+@pytest.mark.parametrize(
+    ("index", "n_steps", "error", "message"),
+    [
+        (0, 0, ValueError, "n_steps must be >= 1, got 0"),
+        (0, -1, ValueError, "n_steps must be >= 1, got -1"),
+        (0, 5, ValueError, "n_steps must be <= 4, the largest that was searched, got 5"),
+        (3, 1, IndexError, "range object index out of range"),
+    ],
+)
+def test_label_weights_of_what_was_not_searched_are_refused(index, n_steps, error, message):
+    K, y = problem()
+    search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=4)
+    with pytest.raises(error, match=message):
+        search.label_weights_of(index, n_steps)
+
+
+def test_rules_compare_and_print():
+    assert ConstantWeights([0.1, 0.5]) == ConstantWeights((0.1, 0.5)) != ConstantWeights([0.1])
+    assert repr(ConstantWeights([0.5])) == "ConstantWeights(constants=(0.5,))"
