@@ -262,7 +262,7 @@ def test_verbose_shows_a_bar_and_asks_for_tqdm_when_it_is_missing(capsys, monkey
         ({"gammas": [-1.0]}, ValueError, "gammas must be >= 0, got -1.0"),
         ({"gammas": [1.0], "kernel": "linear"}, ValueError, "gammas must be None for a kernel without gamma"),
         ({"gammas": [1.0], "kernel": "precomputed"}, ValueError, "gammas must be None for a kernel without gamma"),
-        ({"verbose": 2}, TypeError, "verbose must be True or False, got 2"),
+        ({"verbose": "yes"}, TypeError, "verbose must be True, False or an integer, got 'yes'"),
         ({"cv": 1}, ValueError, "k-fold cross-validation requires at least one train/test split"),
         ({"cv": 1000}, ValueError, "n_splits=1000"),
         ({"cv": ShuffleSplit(3, random_state=0)}, ValueError, "cv must leave out every point exactly once"),

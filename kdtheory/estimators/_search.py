@@ -21,7 +21,6 @@ from kdtheory._label_weight_rules import (
 )
 from kdtheory._typing import Array
 from kdtheory._validation import (
-    require_bool,
     require_nonnegative,
     require_positive,
     require_vector,
@@ -77,7 +76,7 @@ class KernelSearch(KernelMachine):
         gammas = self._gammas()
         tried: list[_Tried] = []
         best, plain = None, None
-        for gamma in _with_progress(gammas, require_bool("verbose", self.verbose)):
+        for gamma in _with_progress(gammas, self.verbose):
             K = self._gram(X, gamma=gamma)
             found = search_selfdistillation(
                 K,
@@ -172,7 +171,9 @@ def _scale(K: Array, sample_weight: Any, fit_intercept: bool) -> float:
     return scale if scale > 1e-12 * abs(mean) else 1.0
 
 
-def _with_progress(gammas: list[float | None], verbose: bool) -> Iterable[float | None]:
+def _with_progress(gammas: list[float | None], verbose: Any) -> Iterable[float | None]:
+    if not isinstance(verbose, bool | int | np.bool_ | np.integer):
+        raise TypeError(f"verbose must be True, False or an integer, got {verbose!r}")
     if not verbose:
         return gammas
     if importlib.util.find_spec("tqdm") is None:

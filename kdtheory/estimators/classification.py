@@ -68,7 +68,7 @@ class SelfDistilledKernelClassifier(KernelClassifier):
         Weight of the labels at steps 2..n_steps; the rest is the scores of the step before.
     kernel : str or callable, default="rbf"
         Kernel, a name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", or a function of two points. It
-        must be positive semi-definite, which "sigmoid" is for few data only.
+        must be positive semi-definite, at least once an intercept has centred it; "sigmoid" is so for few data only.
     gamma : float, default None
         Parameter of the rbf, laplacian, polynomial, chi2 and sigmoid kernels; None: that of scikit-learn.
     degree : float, default 3
@@ -205,7 +205,7 @@ class SelfDistilledKernelClassifierCV(KernelClassifier, KernelSearch):
         left out exactly once.
     kernel, gamma, degree, coef0, kernel_params, fit_intercept
         As for `SelfDistilledKernelClassifier`.
-    verbose : bool, default False
+    verbose : bool or int, default False
         Show a progress bar over the gammas.
 
     Attributes
@@ -261,7 +261,7 @@ class SelfDistilledKernelClassifierCV(KernelClassifier, KernelSearch):
         coef0: float = 1,
         kernel_params: dict[str, Any] | None = None,
         fit_intercept: bool = True,
-        verbose: bool = False,
+        verbose: bool | int = False,
     ) -> None:
         self.ridges = ridges
         self.n_steps = n_steps

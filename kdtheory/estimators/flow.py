@@ -45,7 +45,7 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
         Which points `validation_fraction` holds out.
     kernel : str or callable, default="rbf"
         Kernel, a name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", or a function of two points. It
-        must be positive semi-definite, which "sigmoid" is for few data only.
+        must be positive semi-definite, at least once an intercept has centred it; "sigmoid" is so for few data only.
     gamma : float, default None
         Parameter of the rbf, laplacian, polynomial, chi2 and sigmoid kernels; None: that of scikit-learn.
     degree : float, default 3

@@ -29,7 +29,7 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
         Weight α_t of the targets at steps 2..n_steps, any real numbers; with two dimensions, every output has its own.
     kernel : str or callable, default="rbf"
         Kernel, a name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", or a function of two points. It
-        must be positive semi-definite, which "sigmoid" is for few data only.
+        must be positive semi-definite, at least once an intercept has centred it; "sigmoid" is so for few data only.
     gamma : float, default None
         Parameter of the rbf, laplacian, polynomial, chi2 and sigmoid kernels; None: that of scikit-learn.
     degree : float, default 3
@@ -154,7 +154,7 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
         None: leave-one-out. Otherwise folds as for scikit-learn's searches, if each point is left out exactly once.
     kernel, gamma, degree, coef0, kernel_params, fit_intercept
         As for `SelfDistilledKernelRidge`.
-    verbose : bool, default False
+    verbose : bool or int, default False
         Show a progress bar over the gammas.
 
     Attributes
@@ -225,7 +225,7 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
         coef0: float = 1,
         kernel_params: dict[str, Any] | None = None,
         fit_intercept: bool = True,
-        verbose: bool = False,
+        verbose: bool | int = False,
     ) -> None:
         self.ridges = ridges
         self.n_steps = n_steps
