@@ -177,7 +177,7 @@ def _diagonals(problem: CenteredProblem, decays: Array) -> Array:
     if problem.is_whole:
         return diagonals
     # R is one where K is zero, but for the direction that the intercept fits whole.
-    first = diagonals[:, :1, :] + xp.maximum(xp.concat(off_diagonal) - problem.shares, xp.zeros_like(problem.shares))
+    first = diagonals[:, :1, :] + (xp.concat(off_diagonal) - problem.shares)
     return xp.concat([first, diagonals[:, 1:, :]], axis=1)
 
 

@@ -19,6 +19,7 @@ from kdtheory import (
     search_selfdistillation,
     selfdistill_closed_form,
 )
+from kdtheory._candidates import Candidates
 
 RIDGES = [0.03, 0.3, 3.0]
 FREE = FreeWeights()
@@ -389,10 +390,13 @@ def test_constant_targets_are_fitted_by_plain_kernel_ridge_regression(constant):
 
 
 def test_points_that_are_all_the_same_are_fitted_by_plain_kernel_ridge_regression():
-    _, y = problem()
-    search = search_selfdistillation(np.ones((24, 24)), y, ridges=RIDGES, n_steps=5, fit_intercept=True)
-    assert search.best_n_steps == 1
-    np.testing.assert_allclose(search.held_out_predictions, (np.sum(y) - y) / 23.0, rtol=1e-12)
+    for seed in range(20):
+        _, y = problem(seed)
+        search = search_selfdistillation(
+            np.full((24, 24), 0.3), y, ridges=RIDGES, n_steps=5, fit_intercept=True, within_standard_errors=0.0
+        )
+        assert search.best_n_steps == 1
+        np.testing.assert_allclose(search.held_out_predictions, (np.sum(y) - y) / 23.0, rtol=1e-12)
 
 
 @pytest.mark.parametrize("unit", [1e-100, 1e-80, 1e80, 1e100])
@@ -435,6 +439,18 @@ def test_label_weights_of_what_was_not_searched_are_refused(index, n_steps, erro
     search = search_selfdistillation(K, y, ridges=RIDGES, n_steps=4)
     with pytest.raises(error, match=message):
         search.label_weights_of(index, n_steps)
+
+
+def test_a_model_that_does_not_beat_plain_is_never_chosen_however_uncertain_its_difference_to_the_best():
+    """Scores of 1, 2 and 3 fits: the second cannot be told from the third, nor is it better than the first."""
+    losses = np.zeros((1, 4, 3))
+    losses[0] = [[0.26, 2.0, 0.1], [0.26, -1.0, 0.1], [0.26, 2.0, 0.1], [0.26, -1.9, 0.1]]
+    candidates = Candidates(np.zeros((3, 1, 4, 1)), np.zeros(1), np.full(4, 0.25), None, FREE, separate=False)
+    vars(candidates)["losses"] = losses, losses
+    scores = np.sum(losses, axis=1)
+    np.testing.assert_allclose(scores, [[1.04, 1.1, 0.4]])
+    assert candidates.fewest_fits(scores, np.zeros(3, dtype=int), 1.0) == 3
+    assert candidates.fewest_fits(scores - [[0.0, 0.1, 0.0]], np.zeros(3, dtype=int), 1.0) == 2
 
 
 def test_rules_compare_and_print():
