@@ -47,11 +47,12 @@ def main(folder: Path | None = None, n_splits: int = 4) -> dict[str, Figure]:
             row[0].set(title=f"{name}: {len(y)} points", ylabel="held-out error /\nvariance of y")
             row[0].get_legend().remove()
             ours, grid = held_out_errors(X, y, n_splits)
+            chosen, gain = model.best_params_, model.distillation_gain_
             print(
-                f"{name}, {X.shape[0]} points of {X.shape[1]} features: {model.best_params_['n_steps']} fit(s), ridge"
-                f" {model.best_params_['ridge']:.3g}, leave-one-out error {-model.best_score_:.4f} of the variance, lower"
-                f" than plain by {model.distillation_gain_:.4f} ± {model.distillation_gain_se_:.4f}; on held-out quarters"
-                f" {ours:.4f}, grid search {grid:.4f}"
+                f"{name}, {X.shape[0]} points of {X.shape[1]} features: {chosen['n_steps']} fit(s), ridge"
+                f" {chosen['ridge']:.3g}, leave-one-out error {-model.best_score_:.4f} of the variance, lower than plain"
+                f" by {gain:.4f} ± {model.distillation_gain_se_:.4f}; on held-out quarters {ours:.4f}, grid search"
+                f" {grid:.4f}"
             )
         figure.legend(*rows[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return {"model_selection": figure}
