@@ -50,9 +50,9 @@ def main(folder: Path | None = None, n_splits: int = 4) -> dict[str, Figure]:
             chosen, gain = model.best_params_, model.distillation_gain_
             print(
                 f"{name}, {X.shape[0]} points of {X.shape[1]} features: {chosen['n_steps']} fit(s), ridge"
-                f" {chosen['ridge']:.3g}, leave-one-out error {-model.best_score_:.4f} of the variance, lower than plain"
-                f" by {gain:.4f} ± {model.distillation_gain_se_:.4f}; on held-out quarters {ours:.4f}, grid search"
-                f" {grid:.4f}"
+                f" {chosen['ridge']:.3g}, leave-one-out error {-model.best_score_:.4f} of the variance, lower than"
+                f" plain by {gain:.4f} ± {model.distillation_gain_se_:.4f}; on held-out quarters {ours:.4f}, grid"
+                f" search {grid:.4f}"
             )
         figure.legend(*rows[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return {"model_selection": figure}
