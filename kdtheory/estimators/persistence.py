@@ -112,7 +112,6 @@ def save(estimator: Saveable, path: str | PathLike[str]) -> None:
     model = _last_step(estimator)
     if type(model) not in _TYPES:
         raise TypeError(f"estimator must be one of {_names()}, or a Pipeline that ends with one, got {_kind(model)}")
-    check_is_fitted(model)
     if callable(model.kernel):
         raise ValueError(
             f"kernel must be a name for a model to be saved, got {model.kernel!r}: use kernel='precomputed'"
@@ -195,8 +194,6 @@ def _require_sound(estimator: Any) -> None:
     _require_learned(model)
     with np.errstate(all="ignore"):
         values = model._values(np.zeros((1, model.n_features_in_)))
-    if values.shape != (1, *model.dual_coef_.shape[1:]):
-        raise ValueError(f"predictions must have the shape of intercept_, got {values.shape}")
     _require_finite("predictions", values)
 
 
