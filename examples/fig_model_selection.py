@@ -1,10 +1,10 @@
 """Choosing without a validation set: exact leave-one-out errors of every ridge and number of fits, on real data.
 
 One row for each data set. Left: the leave-one-out error against the ridge, one curve for each number of fits with the
-best label weights for it; more fits are never worse there, so the star marks the fewest that cannot be told from the
-best. Right: the label weights chosen. Printed beside it: the gain over the best plain kernel ridge regression with its
-paired standard error, and the error on held-out quarters of the data, beside that of scikit-learn's grid search over
-the same ridges with 5 folds.
+best label weights for it; more fits are never worse there, so the circle marks the fewest that cannot be told from the
+best, and the square the best plain kernel ridge regression. Below: the gain, with its paired standard error. Right: the
+label weights chosen. Printed beside it: the error on held-out quarters of the data, beside that of scikit-learn's grid
+search over the same ridges with 5 folds. All errors are in units of the variance of y.
 
 Built in: scikit-learn's diabetes data, and Friedman's first test function. With `--data FOLDER` also the concrete,
 airfoil and yacht sets of the UCI repository, each as `uci_NAME.npz` with the arrays X and y.
@@ -39,19 +39,20 @@ def main(folder: Path | None = None, n_splits: int = 4) -> dict[str, Figure]:
     if folder is not None:
         sets |= {name: load(folder / f"uci_{name}.npz") for name in UCI}
     with plt.style.context(STYLE):
-        figure, rows = plt.subplots(len(sets), 2, figsize=(5.5, 2.1 * len(sets)), width_ratios=(3, 2))
+        figure, rows = plt.subplots(len(sets), 2, figsize=(5.5, 1.8 * len(sets)), width_ratios=(3, 2))
         for row, (name, (X, y)) in zip(rows, sets.items(), strict=True):
             model = search(X, y)
             HeldOutErrorDisplay.from_estimator(model, ax=row[0])
             LabelWeightsDisplay.from_estimator(model, ax=row[1])
-            row[0].set_title(f"{name}: {len(y)} points")
+            row[0].set(title=f"{name}: {len(y)} points", ylabel="held-out error /\nvariance of y")
             row[0].get_legend().remove()
             ours, grid = held_out_errors(X, y, n_splits)
+            chosen, gain = model.best_params_, model.distillation_gain_
             print(
-                f"{name}, {X.shape[0]} points of {X.shape[1]} features: {model.best_params_['n_steps']} fit(s), ridge"
-                f" {model.best_params_['ridge']:.3g}, leave-one-out error {-model.best_score_:.4f}, lower than plain by"
-                f" {model.distillation_gain_:.4f} ± {model.distillation_gain_se_:.4f}; on held-out quarters"
-                f" {ours:.4f}, grid search {grid:.4f}"
+                f"{name}, {X.shape[0]} points of {X.shape[1]} features: {chosen['n_steps']} fit(s), ridge"
+                f" {chosen['ridge']:.3g}, leave-one-out error {-model.best_score_:.4f} of the variance, lower than"
+                f" plain by {gain:.4f} ± {model.distillation_gain_se_:.4f}; on held-out quarters {ours:.4f}, grid"
+                f" search {grid:.4f}"
             )
         figure.legend(*rows[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return {"model_selection": figure}

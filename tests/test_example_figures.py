@@ -148,3 +148,16 @@ def test_what_is_printed_is_what_is_drawn(drawn, capsys):
         assert 0.5 < float(matched) < 1.0
         teacher, student = (dot.get_ydata()[0] for dot in axes.lines[-2:])
         np.testing.assert_allclose(float(ratio), student / teacher, atol=1e-4)
+
+
+def test_the_axes_of_a_search_say_the_unit_and_hold_the_marks_and_the_gain_below_the_curves(drawn, capsys):
+    figure = drawn("fig_model_selection", capsys)[0]["model_selection"]
+    figure.draw_without_rendering()
+    for axes in figure.axes[::2]:
+        assert axes.get_ylabel() == "held-out error /\nvariance of y"
+        (gain,) = axes.texts
+        top = axes.transData.inverted().transform(gain.get_window_extent())[1, 1]
+        marks = [line for line in axes.lines if line.get_label() in ("chosen", "best of 1 fit")]
+        assert len(marks) == 2
+        low = min(float(np.min(line.get_ydata())) for line in axes.lines)
+        assert top < low < max(float(mark.get_ydata()[0]) for mark in marks) < axes.get_ylim()[1]

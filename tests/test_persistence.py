@@ -1,8 +1,8 @@
 """Saved estimators: the same after loading, in a fresh process too, and no code of any file is ever run."""
 
-import io
 import json
 import pickle
+import re
 import subprocess
 import sys
 import zipfile
@@ -15,6 +15,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import KFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from kdtheory.estimators import (
     GradientFlowRegressor,
@@ -142,7 +144,9 @@ def edited(model, tmp_path, edit):
 def test_a_renamed_pickle_is_refused_and_not_run(tmp_path):
     path, marker = tmp_path / "model.skops", tmp_path / "marker"
     path.write_bytes(pickle.dumps(Malicious(marker)))
-    with pytest.raises(ValueError, match=r"model.skops must be a file of kdtheory.estimators.save, got: BadZipFile"):
+    with pytest.raises(
+        ValueError, match="model.skops must be .* got what is no zip archive at all .a pickle, perhaps.: BadZip"
+    ):
         load(path)
     assert not marker.exists()
     pickle.loads(path.read_bytes()).close()
@@ -237,7 +241,9 @@ def test_files_that_are_cut_short_or_damaged_are_refused(tmp_path):
     content = path.read_bytes()
     for length in (0, 1, 100, len(content) // 2, len(content) - 1):
         path.write_bytes(content[:length])
-        with pytest.raises(ValueError, match="model.skops must be a file of kdtheory.estimators.save, got: BadZipFile"):
+        with pytest.raises(
+            ValueError, match="model.skops must be .*, got one that is cut short or damaged: BadZipFile"
+        ):
             load(path)
     damaged = bytearray(content)
     damaged[len(content) // 3] ^= 255
@@ -259,23 +265,206 @@ def test_archives_of_others_are_refused(tmp_path):
     np.savez(path.with_suffix(".npz"), a=np.ones(3))
     with pytest.raises(ValueError, match="must be a file of kdtheory.estimators.save, got"):
         load(path.with_suffix(".npz"))
-    text = io.StringIO("just text")
-    path.write_text(text.read())
-    with pytest.raises(ValueError, match="must be a file of kdtheory.estimators.save, got"):
+    path.write_text("just text")
+    with pytest.raises(ValueError, match="must be a file of .*, got what is no zip archive at all: BadZipFile"):
         load(path)
 
 
 def test_a_missing_file_is_reported_as_such(tmp_path):
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "nothing.skops")
+    with pytest.raises(IsADirectoryError):
+        load(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["ridge", "dual_coef_", "X_fit_", "intercept_", "n_features_in_"])
+def test_a_flipped_byte_is_an_error_that_names_the_file_or_changes_nothing(tmp_path):
+    model, X = fitted(SelfDistilledKernelRidge)
+    path = tmp_path / "model.skops"
+    save(model, path)
+    content, expected = path.read_bytes(), model.predict(X)
+    n_refused, n_errors = 0, 0
+    for place in [*range(0, len(content) - 400, 97), *range(len(content) - 400, len(content))]:
+        damaged = bytearray(content)
+        damaged[place] ^= 255
+        path.write_bytes(damaged)
+        try:
+            np.testing.assert_allclose(load(path).predict(X), expected, rtol=1e-6, atol=1e-8)
+        except ValueError as error:
+            n_refused += "model.skops must be a file of kdtheory.estimators.save, got" in str(error)
+            n_errors += 1
+    assert n_refused == n_errors > 200
+
+
+PARTS = ["ridges", "dual_coef_", "X_fit_", "intercept_", "n_features_in_", "best_params_", "classes_"]
+
+
+@pytest.mark.parametrize("name", [*PARTS, "inverse_temperature_"])
 def test_files_without_a_part_of_the_model_are_refused(name, tmp_path):
-    model, _ = fitted(SelfDistilledKernelRidge)
+    model, _ = fitted(SelfDistilledKernelClassifierCV)
 
     def edit(schema):
         del schema["content"]["content"][name]
 
     with pytest.raises(ValueError, match="must be a file of kdtheory.estimators.save, got"):
         load(edited(model, tmp_path, edit))
+
+
+def changed(model, tmp_path, **attributes):
+    """Write a fitted model whose attributes were set to something else, without the checks of `save`."""
+    vars(model).update(attributes)
+    skops.io.dump(model, tmp_path / "changed.skops")
+    return tmp_path / "changed.skops"
+
+
+NAN = float("nan")
+CHANGES = [
+    ("intercept_", NAN, "intercept_ must be made of finite real numbers, got nan"),
+    ("intercept_", [0.0, 1.0], "intercept_ must be an array, got"),
+    ("intercept_", np.zeros(2), "intercept_ must have shape (), got (2,)"),
+    ("intercept_", "1", "intercept_ must be an array, got '1'"),
+    ("dual_coef_", np.zeros(3), "X_fit_ must have shape (3, 3), got"),
+    ("dual_coef_", np.zeros((40, 1, 1)), "dual_coef_ must have one or two dimensions, got shape (40, 1, 1)"),
+    ("dual_coef_", np.full(40, np.inf), "dual_coef_ must be made of finite real numbers"),
+    ("dual_coef_", np.array(["a"] * 40), "dual_coef_ must be made of finite real numbers"),
+    ("dual_coef_", [0.0] * 40, "dual_coef_ must be an array"),
+    ("X_fit_", np.zeros((40, 2)), "X_fit_ must have shape (40, 3), got (40, 2)"),
+    ("X_fit_", np.full((40, 3), NAN), "X_fit_ must be made of finite real numbers"),
+    ("X_fit_", scipy.sparse.csr_array(np.full((40, 3), NAN)), "X_fit_ must be made of finite real numbers"),
+    ("X_fit_", scipy.sparse.csr_array((40, 2)), "X_fit_ must have shape (40, 3), got (40, 2)"),
+    ("X_fit_", None, "X_fit_ must be an array, got None"),
+    ("n_features_in_", "2", "n_features_in_ must be an integer, got '2'"),
+    ("n_features_in_", 7, "X_fit_ must have shape (40, 7)"),
+    ("kernel", np.vecdot, "kernel must be a name, got <ufunc"),
+    ("kernel", "precomputed", "dual_coef_ must have shape (3,), got (40,)"),
+    ("kernel", "no kernel", "kernel must be a function, 'precomputed' or one of"),
+    ("gamma", "x", "gamma must be a real number, got 'x'"),
+    ("degree", -1, "degree must be >= 0, got -1"),
+    ("coef0", None, "coef0 must be a real number, got None"),
+    ("fit_intercept", "yes", "fit_intercept must be"),
+]
+OF_SEARCH = [
+    ("ridges", "x", "ridges must hold real numbers"),
+    ("gammas", [[1.0]], "gammas must"),
+    ("cv", "x", "cv"),
+    ("verbose", 2, "verbose must be"),
+    ("n_steps", 0, "n_steps must be >= 1, got 0"),
+    ("label_weight", "all", "label_weight must be one of"),
+    ("best_params_", {"ridge": 1.0, "label_weight": 0.0}, "best_params_ must hold ridge, n_steps, label_weight"),
+    ("best_params_", {"ridge": 1.0, "n_steps": 1, "label_weight": 0.0, "a": 1}, "best_params_ must hold ridge"),
+    ("best_params_", {"ridge": 1.0, "n_steps": 1, "label_weight": 0.0, "gamma": "x"}, "gamma must be a real number"),
+    ("best_params_", {"ridge": 1.0, "n_steps": 3, "label_weight": [NAN, 0.0]}, "label_weight must be made of finite"),
+    ("best_params_", {"ridge": "x", "n_steps": 1, "label_weight": 0.0}, "ridge must be a real number, got 'x'"),
+]
+OF_FLOW = [("time", -1.0, "time must be >= 0, got -1.0"), ("random_state", "x", "'x' cannot be used to seed")]
+OF_CLASSIFIER = [
+    ("classes_", np.arange(5), "classes_ must have shape"),
+    ("classes_", [0, 1, 2], "classes_ must be an array"),
+    ("inverse_temperature_", NAN, "inverse_temperature_ must be finite, got nan"),
+]
+CASES = [
+    *[(SelfDistilledKernelRidge, *each) for each in [*CHANGES, ("label_weight", NAN, "label_weight must be made of")]],
+    *[(SelfDistilledKernelRidgeCV, *each) for each in [*CHANGES, *OF_SEARCH]],
+    *[(GradientFlowRegressor, *each) for each in OF_FLOW],
+    *[(SelfDistilledKernelClassifierCV, *each) for each in OF_CLASSIFIER],
+]
+
+
+@pytest.mark.parametrize(("estimator", "name", "value", "message"), CASES)
+def test_edited_files_are_refused_with_what_is_wrong(estimator, name, value, message, tmp_path):
+    model, _ = fitted(estimator)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load(changed(model, tmp_path, **{name: value}))
+
+
+def test_sparse_points_whose_indices_point_outside_are_refused(tmp_path):
+    model, X = fitted(SelfDistilledKernelRidge)
+    points = scipy.sparse.csr_array(X)
+    points.indices[-1] = 10**6
+    with pytest.raises(ValueError, match="indices"):
+        load(changed(model, tmp_path, X_fit_=points))
+
+
+def test_models_whose_predictions_overflow_or_fail_are_refused(tmp_path):
+    model, X = fitted(SelfDistilledKernelRidge, kernel="polynomial")
+    with pytest.raises(ValueError, match="predictions must be made of finite real numbers"):
+        load(changed(model, tmp_path, coef0=1e200))
+    model, _ = fitted(SelfDistilledKernelRidge)
+    with pytest.raises(ValueError, match="[Nn]egative"):
+        load(changed(model, tmp_path, kernel="chi2", X_fit_=-np.abs(X)))
+
+
+def test_what_would_be_refused_when_loaded_is_not_saved(tmp_path):
+    model, _ = fitted(SelfDistilledKernelRidge)
+    model.intercept_ = NAN
+    with pytest.raises(ValueError, match="intercept_ must be made of finite real numbers, got nan"):
+        save(model, tmp_path / "model.skops")
+    assert not (tmp_path / "model.skops").exists()
+
+
+@pytest.mark.parametrize("estimator", EVERY)
+def test_pipelines_that_end_with_an_estimator_are_saved(estimator, tmp_path):
+    X, y = labelled() if estimator in CLASSIFIERS else data()
+    pipeline = make_pipeline(StandardScaler(), "passthrough", estimator()).fit(X, y)
+    save(pipeline, tmp_path / "model.skops")
+    loaded = load(tmp_path / "model.skops")
+    assert [type(step) for _, step in loaded.steps] == [StandardScaler, str, estimator]
+    np.testing.assert_array_equal(loaded.predict(X), pipeline.predict(X))
+
+
+def pipeline_of(*steps, **parameters):
+    return Pipeline([(f"step {n}", step) for n, step in enumerate(steps)], **parameters).fit(*data())
+
+
+class Doubled(StandardScaler):
+    pass
+
+
+def test_pipelines_with_code_or_without_an_estimator_are_not_saved(tmp_path):
+    path = tmp_path / "model.skops"
+    for step in (FunctionTransformer(abs), Doubled()):
+        with pytest.raises(ValueError, match="the step 'step 0' must be made of numbers, names and arrays"):
+            save(pipeline_of(step, SelfDistilledKernelRidge()), path)
+    with pytest.raises(TypeError, match="estimator must be one of .*, got Ridge"):
+        save(pipeline_of(StandardScaler(), Ridge()), path)
+    with pytest.raises(ValueError, match="kernel must be a name for a model to be saved"):
+        save(pipeline_of(StandardScaler(), SelfDistilledKernelRidge(kernel=lambda a, b: float(a @ b))), path)
+    with pytest.raises(ValueError, match="memory of the Pipeline must be None, got"):
+        save(pipeline_of(SelfDistilledKernelRidge(), memory=str(tmp_path / "cache")), path)
+    with pytest.raises(NotFittedError):
+        save(make_pipeline(StandardScaler(), SelfDistilledKernelRidge()), path)
+    assert not path.exists()
+
+
+def test_files_of_pipelines_without_a_sound_estimator_at_the_end_are_refused(tmp_path):
+    path = tmp_path / "model.skops"
+    skops.io.dump(pipeline_of(StandardScaler(), Ridge()), path)
+    with pytest.raises(ValueError, match="it holds Ridge, and not one of"):
+        load(path)
+    for attribute, message in (("predict", "which no Pipeline has"), ("memory", "memory of the Pipeline must be None")):
+        with pytest.raises(ValueError, match=message):
+            load(changed(pipeline_of(SelfDistilledKernelRidge()), tmp_path, **{attribute: "folder"}))
+    pipeline = pipeline_of(StandardScaler(), SelfDistilledKernelRidge())
+    pipeline[-1].intercept_ = NAN
+    skops.io.dump(pipeline, path)
+    with pytest.raises(ValueError, match="intercept_ must be made of finite real numbers, got nan"):
+        load(path)
+
+
+@pytest.mark.parametrize("attack", sorted(attacks("")))
+@pytest.mark.parametrize("where", ["func", "step", "learned"])
+def test_pipelines_that_would_run_code_are_refused_and_not_run(attack, where, tmp_path):
+    marker = tmp_path / "marker"
+    node = attacks(marker)[attack]
+
+    def edit(schema):
+        steps = schema["content"]["content"]["steps"]["content"]
+        if where == "step":
+            steps[0]["content"][1] = node
+        else:
+            number, name = (0, "func") if where == "func" else (1, "dual_coef_")
+            steps[number]["content"][1]["content"]["content"][name] = node
+
+    path = edited(pipeline_of(FunctionTransformer(), SelfDistilledKernelRidge()), tmp_path, edit)
+    with pytest.raises(ValueError, match="edited.skops must be a file of kdtheory.estimators.save"):
+        load(path)
+    assert not marker.exists()
