@@ -302,3 +302,12 @@ def test_the_accuracy_on_held_out_points_has_their_weights():
     assert 0.0 < np.mean(predicted == y) < 1.0
     assert model.held_out_accuracy_ == pytest.approx(np.average(predicted == y, weights=weight))
     assert model.held_out_accuracy_ != pytest.approx(np.mean(predicted == y), rel=1e-6)
+
+
+@pytest.mark.parametrize("value", [0.1, 0.7, 1.0])
+def test_points_that_are_all_the_same_get_the_plain_model(value):
+    for seed in range(10):
+        y = np.random.default_rng(seed).standard_normal(40)
+        model = SelfDistilledKernelRidgeCV().fit(np.full((40, 3), value), y)
+        assert model.best_params_["n_steps"] == 1
+        np.testing.assert_allclose(model.predict([[value] * 3]), np.mean(y), atol=1e-9)
