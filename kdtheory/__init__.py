@@ -16,6 +16,12 @@ from kdtheory.combinations import (
     label_weights_from_combination,
 )
 from kdtheory.constrained import ConstrainedPath, selfdistill_constrained
+from kdtheory.double_distillation import (
+    double_distillation_gradient,
+    double_distillation_loss,
+    negative_weights_from_logits,
+    negative_weights_from_probabilities,
+)
 from kdtheory.filters import (
     Distilled,
     Filter,
@@ -55,8 +61,26 @@ from kdtheory.selection import (
     loo_predictions,
 )
 from kdtheory.selfdistill import SelfDistillationGrid, SelfDistillationPath, selfdistill_closed_form, selfdistill_grid
+from kdtheory.soft_labels import (
+    TeacherError,
+    best_label_smoothing,
+    distort_probabilities,
+    label_smoothing_error,
+    noisy_sigmoid_teacher,
+    smooth_labels,
+    teacher_error,
+    temper,
+)
 from kdtheory.spectral_fit import SpectralFit, fit_filter
 from kdtheory.spectrum import Spectrum
+from kdtheory.statistical import (
+    DistilledRiskDeviation,
+    distilled_risk,
+    distilled_risk_deviation,
+    empirical_risk,
+    generalisation_bound,
+    risk_variance_gap,
+)
 from kdtheory.transfer import distil_to_inputs, distil_to_kernel
 
 __version__ = "0.1.0"
@@ -70,6 +94,7 @@ __all__ = [
     "DistillationOutlook",
     "DistillationTrajectories",
     "Distilled",
+    "DistilledRiskDeviation",
     "Filter",
     "FreeWeights",
     "GradientDescent",
@@ -90,11 +115,13 @@ __all__ = [
     "SpectralFit",
     "Spectrum",
     "StandardErrors",
+    "TeacherError",
     "Trajectory",
     "UnitIntervalWeights",
     "UnreachableCombinationError",
     "WienerFilter",
     "alternate_distillation",
+    "best_label_smoothing",
     "can_distillation_help",
     "combination_from_label_weights",
     "degrees_of_freedom",
@@ -102,27 +129,42 @@ __all__ = [
     "distil_to_inputs",
     "distil_to_kernel",
     "distillation_outlook",
+    "distilled_risk",
+    "distilled_risk_deviation",
+    "distort_probabilities",
+    "double_distillation_gradient",
+    "double_distillation_loss",
     "effective_dof",
+    "empirical_risk",
     "estimate_noise_variance",
     "exaggeration_ratios",
     "fit_filter",
     "flow_trajectories",
     "gcv_score",
+    "generalisation_bound",
     "greedy_label_weights",
     "in_sample_risk",
     "joint_label_weights",
+    "label_smoothing_error",
     "label_weights_from_combination",
     "leave_group_out_predictions",
     "loo_label_weights",
     "loo_predictions",
     "matched_student_time",
+    "negative_weights_from_logits",
+    "negative_weights_from_probabilities",
+    "noisy_sigmoid_teacher",
     "oracle_label_weights",
     "out_of_sample_risk",
+    "risk_variance_gap",
     "search_selfdistillation",
     "selfdistill_closed_form",
     "selfdistill_constrained",
     "selfdistill_grid",
     "selfdistill_per_sample",
+    "smooth_labels",
     "sure",
+    "teacher_error",
+    "temper",
     "wiener_filter",
 ]

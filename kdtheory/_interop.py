@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 from array_api_compat import array_namespace, device, is_jax_array, is_torch_array, to_device
 
@@ -15,6 +17,11 @@ def to_numpy(array: Array) -> np.ndarray:
     if is_torch_array(array):
         array = to_device(array.detach(), "cpu")
     return np.asarray(np.from_dlpack(array), dtype=np.float64)
+
+
+def is_traced(*arrays: Array) -> bool:
+    """Whether JAX is tracing any of them, so that their values cannot be looked at."""
+    return any(is_jax_array(array) and isinstance(array, sys.modules["jax"].core.Tracer) for array in arrays)
 
 
 def from_numpy(values: np.ndarray, *, like: Array) -> Array:

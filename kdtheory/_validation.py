@@ -43,6 +43,14 @@ def require_nonnegative(name: str, value: SupportsFloat) -> float:
     return number
 
 
+def require_share(name: str, value: SupportsFloat) -> float:
+    """`value` as a float from 0 to 1."""
+    share = require_nonnegative(name, value)
+    if share > 1.0:
+        raise ValueError(f"{name} must be <= 1, got {value!r}")
+    return share
+
+
 def require_momentum(name: str, value: SupportsFloat) -> float:
     """`value` as a float between -1 and 1, both excluded."""
     number = require_real(name, value)
@@ -150,6 +158,36 @@ def require_weights(name: str, value: Any, n_points: int, *, like: Array) -> Arr
     if not bool(xp.any(weights > 0.0)):
         raise ValueError(f"{name} must hold at least one weight > 0, got zeros only")
     return weights
+
+
+def require_probabilities(name: str, value: Any, *, ndims: tuple[int, ...] = (2,), like: Array | None = None) -> Array:
+    """`value` as probabilities of shape (..., n_classes), in [0, 1], that sum to 1 in every row."""
+    array = require_array(name, value, like=like)
+    require_ndim(name, array, *ndims)
+    xp = array_namespace(array)
+    outside = (array < 0.0) | (array > 1.0)
+    if bool(xp.any(outside)):
+        where = first_index(xp, outside)
+        raise ValueError(f"{name} must lie in [0, 1], got {float(array[where])!r} at {_position(where)}")
+    sums = xp.sum(array, axis=-1)
+    wrong = xp.abs(sums - 1.0) > math.sqrt(xp.finfo(array.dtype).eps)
+    if bool(xp.any(wrong)):
+        where = first_index(xp, wrong)
+        raise ValueError(f"{name} must sum to 1 in every row, got {float(sums[where])!r} at {_position(where)}")
+    return array
+
+
+def require_labels(name: str, value: Any, n_points: int, n_classes: int) -> np.ndarray:
+    """`value` as n_points integers from 0 to n_classes - 1."""
+    labels = np.asarray(value)
+    if labels.shape != (n_points,) or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} must be {n_points} integers, one label a point, got shape {labels.shape} of dtype {labels.dtype}"
+        )
+    outside = (labels < 0) | (labels >= n_classes)
+    if np.any(outside):
+        raise ValueError(f"{name} must lie in 0..{n_classes - 1}, got {int(labels[np.argmax(outside)])}")
+    return labels
 
 
 def require_cross_gram(name: str, value: Any, n_points: int, *, like: Array) -> Array:

@@ -1,0 +1,183 @@
+"""Double distillation: a teacher that smooths the positive labels of a ranking loss and weighs the negative ones."""
+
+from __future__ import annotations
+
+from typing import Any, SupportsFloat
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from kdtheory._interop import is_traced
+from kdtheory._typing import Array, Namespace
+from kdtheory._validation import require_array, require_ndim, require_positive, require_probabilities
+from kdtheory.soft_labels import sigmoid
+
+
+def double_distillation_loss(scores: Any, probabilities: Any, negative_weights: Any) -> Array:
+    """Loss of every point: each label a positive by its probability, against the others by their weights.
+
+    Parameters
+    ----------
+    scores : array of shape (n, n_classes)
+        Scores f of the student for all labels.
+    probabilities : array of shape (n, n_classes)
+        The teacher's probabilities p; one-hot labels take no notice of it.
+    negative_weights : array of shape (n, n_classes)
+        Weights Ψ in [0, 1] of the labels as negatives: `negative_weights_from_probabilities` or `..._from_logits` of
+        the teacher. All one: the cross-entropy.
+
+    Returns
+    -------
+    array of shape (n,)
+        `Σ_y p_y log(1 + Σ_{y' ≠ y} Ψ_{y'} exp(f_{y'} − f_y))`, >= 0, in the library of the scores.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For wrong shapes, probabilities that do not sum to 1 and weights outside [0, 1].
+
+    Notes
+    -----
+    Source: Menon et al. (2020), eq. 13, with a weight of one for the positive label itself. As printed its weight is
+    Ψ_y, and the loss, `cross-entropy(p, softmax(f + log Ψ))` and a constant, has no lower bound where that is zero: as
+    for one-hot labels with Ψ = 1 − p.
+
+    Under `jax.jit` and `jax.grad` values are not checked. Cost: O(n·n_classes). Twin: `optax.softmax_cross_entropy`,
+    for weights of one.
+
+    Examples
+    --------
+    >>> double_distillation_loss([[0.0, 0.0, 5.0]], [[1.0, 0.0, 0.0]], [[1.0, 1.0, 0.0]]).round(4)
+    array([0.6931])
+    """
+    f, p, psi = _arguments(scores, probabilities, negative_weights)
+    xp = array_namespace(f)
+    return xp.sum(p * (_log_normaliser(xp, f, psi) - f), axis=1)
+
+
+def double_distillation_gradient(scores: Any, probabilities: Any, negative_weights: Any) -> Array:
+    """Gradient of the loss of every point with respect to its scores.
+
+    Parameters
+    ----------
+    scores, probabilities, negative_weights
+        As for `double_distillation_loss`.
+
+    Returns
+    -------
+    array of shape (n, n_classes)
+        Entries in [-1, 1] that sum to zero in every row.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `double_distillation_loss`.
+
+    Examples
+    --------
+    >>> double_distillation_gradient([[0.0, 0.0, 5.0]], [[1.0, 0.0, 0.0]], [[1.0, 1.0, 0.0]])
+    array([[-0.5,  0.5,  0. ]])
+    """
+    f, p, psi = _arguments(scores, probabilities, negative_weights)
+    xp = array_namespace(f)
+    log_z = _log_normaliser(xp, f, psi)
+    # The share of label k in Z_y is Ψ_k exp(f_k) / Z_y, and that of y itself exp(f_y) / Z_y.
+    with np.errstate(divide="ignore"):
+        as_negative = psi * xp.exp(f + _log_sum_exp(xp, xp.log(p) - log_z))
+    return as_negative + p * ((1.0 - psi) * xp.exp(f - log_z) - 1.0)
+
+
+def negative_weights_from_probabilities(probabilities: Any) -> Array:
+    """Weights `Ψ = 1 − p` of labels as negatives.
+
+    Parameters
+    ----------
+    probabilities : array of shape (n, n_classes)
+
+    Returns
+    -------
+    array of shape (n, n_classes)
+
+    Raises
+    ------
+    ValueError, TypeError
+        For probabilities that leave [0, 1] or do not sum to 1.
+
+    Notes
+    -----
+    Of several likely labels none gets a weight near zero: the weights of m labels sum to m − 1 at least. Source: Menon
+    et al. (2020), section 4.1.
+
+    Examples
+    --------
+    >>> negative_weights_from_probabilities([[0.75, 0.25]])
+    array([[0.25, 0.75]])
+    """
+    return 1.0 - require_probabilities("probabilities", probabilities)
+
+
+def negative_weights_from_logits(logits: Any, *, scale: SupportsFloat = 1.0) -> Array:
+    """Weights `Ψ = 1 − sigmoid(scale·logit)` of labels as negatives, of which any number can be near zero.
+
+    Parameters
+    ----------
+    logits : array of shape (n, n_classes)
+        The teacher's logits s.
+    scale : float, default 1
+        a > 0, to be tuned.
+
+    Returns
+    -------
+    array of shape (n, n_classes)
+
+    Raises
+    ------
+    ValueError, TypeError
+        For logits that are not finite, and a scale that is not positive.
+
+    Notes
+    -----
+    Source: Menon et al. (2020), section 4.1. Logits are known up to a constant that the softmax does not see and this
+    does: centre or shift them as the teacher was trained.
+
+    Examples
+    --------
+    >>> negative_weights_from_logits([[0.0, 100.0]])
+    array([[5.0e-01, 3.7e-44]])
+    """
+    s = require_array("logits", logits)
+    require_ndim("logits", s, 2)
+    return sigmoid(-require_positive("scale", scale) * s)
+
+
+def _arguments(scores: Any, probabilities: Any, negative_weights: Any) -> tuple[Array, Array, Array]:
+    if is_traced(scores, probabilities, negative_weights):
+        return scores, probabilities, negative_weights
+    f = require_array("scores", scores)
+    require_ndim("scores", f, 2)
+    p = require_probabilities("probabilities", probabilities, like=f)
+    psi = require_array("negative_weights", negative_weights, like=f)
+    for name, array in (("probabilities", p), ("negative_weights", psi)):
+        if array.shape != f.shape:
+            raise ValueError(f"{name} must have the shape of scores, {tuple(f.shape)}, got {tuple(array.shape)}")
+    xp = array_namespace(f)
+    if bool(xp.any((psi < 0.0) | (psi > 1.0))):
+        raise ValueError(
+            f"negative_weights must lie in [0, 1], got values from {float(xp.min(psi))} to {float(xp.max(psi))}"
+        )
+    return f, p, psi
+
+
+def _log_normaliser(xp: Namespace, f: Array, psi: Array) -> Array:
+    """`log Z_y = log(exp f_y + Σ_{y' ≠ y} Ψ_{y'} exp f_{y'})` for every label y, shape (n, n_classes)."""
+    with np.errstate(divide="ignore"):
+        return xp.logaddexp(_log_sum_exp(xp, f + xp.log(psi)), f + xp.log1p(-psi))
+
+
+def _log_sum_exp(xp: Namespace, exponents: Array) -> Array:
+    """Logarithm of the sum of exponentials in every row, shape (n, 1); −∞ where all are zero."""
+    largest = xp.max(exponents, axis=1, keepdims=True)
+    shift = xp.where(xp.isfinite(largest), largest, xp.zeros_like(largest))
+    total = xp.sum(xp.exp(exponents - shift), axis=1, keepdims=True)
+    one = xp.ones_like(total)  # keeps the derivative of the logarithm at zero out of JAX's gradients
+    return xp.where(total > 0.0, shift + xp.log(xp.where(total > 0.0, total, one)), -xp.inf * one)

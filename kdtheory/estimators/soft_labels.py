@@ -1,0 +1,237 @@
+"""Classifiers that learn from a teacher's probabilities instead of labels, with any classifier of scikit-learn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_predict
+from sklearn.utils import Tags, _safe_indexing, get_tags
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+
+from kdtheory._typing import Array
+from kdtheory._validation import require_bool, require_probabilities, require_share, require_weights
+from kdtheory.soft_labels import temper
+
+
+class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """A classifier that learns from probabilities of the classes, through one that learns from labels and weights.
+
+    Every point becomes one row for each class that is possible, weighted by its probability: the loss of the stacked
+    rows is the distilled risk, whatever the classifier. Labels are learned from as they are.
+
+    Parameters
+    ----------
+    estimator : classifier, default None
+        Any classifier of scikit-learn that takes `sample_weight`, such as `LogisticRegression`, a tree or a forest.
+        None: `LogisticRegression()`, with its penalty.
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+        The labels, or 0 … n_classes - 1 for probabilities.
+    estimator_ : classifier
+        Fitted on the stacked rows; it may lack classes of probability zero everywhere.
+    n_features_in_, feature_names_in_
+        As in every estimator of scikit-learn.
+
+    Notes
+    -----
+    Cost: that of the classifier on up to `n·n_classes` rows. Source: Menon et al. (2020), eqs. 5 and 7; with the
+    probabilities of a Bayes teacher it minimises the Bayes-distilled risk.
+
+    See Also
+    --------
+    kdtheory.distilled_risk : what it minimises.
+    sklearn.linear_model.LogisticRegression : the default, on labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = np.array([[-1.0], [0.0], [1.0]])
+    >>> model = SoftLabelClassifier().fit(X, [[0.9, 0.1], [0.5, 0.5], [0.1, 0.9]])
+    >>> model.predict(X), model.predict_proba([[0.0]]).round(3)
+    (array([0, 0, 1]), array([[0.5, 0.5]]))
+    """
+
+    def __init__(self, estimator: Any = None) -> None:
+        self.estimator = estimator
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self._estimator())
+        tags.input_tags.sparse = inner.input_tags.sparse
+        tags.input_tags.allow_nan = inner.input_tags.allow_nan
+        tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
+        tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
+        return tags
+
+    def _estimator(self) -> Any:
+        return LogisticRegression() if self.estimator is None else self.estimator
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SoftLabelClassifier:
+        """Fit on labels, or on probabilities.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (n_samples, n_features)
+        y : array of shape (n_samples,) or (n_samples, n_classes)
+            Labels, or in two or more columns probabilities of the classes 0 … n_classes - 1.
+        sample_weight : array of shape (n_samples,), optional
+            Weights >= 0.
+
+        Returns
+        -------
+        SoftLabelClassifier
+            The fitted classifier itself.
+        """
+        X, y = validate_data(self, X, y, multi_output=True, **self._checks())
+        options = {}
+        if sample_weight is not None:
+            options["sample_weight"] = require_weights("sample_weight", sample_weight, X.shape[0], like=np.ones(1))
+        if np.ndim(y) == 2 and y.shape[1] > 1:
+            X, y, options["sample_weight"] = self._stacked(X, y, options.get("sample_weight", np.ones(X.shape[0])))
+        else:
+            y = column_or_1d(y, warn=True)
+            check_classification_targets(y)
+            self.classes_ = np.unique(y)
+        if len(np.unique(y)) < 2:
+            raise ValueError(f"y must hold at least 2 classes that are possible, got one class: {y[0]!r}")
+        self.estimator_ = clone(self._estimator()).fit(X, y, **options)
+        return self
+
+    def _stacked(self, X: Any, probabilities: Any, weights: Array) -> tuple[Any, Array, Array]:
+        """One row for each point and class that is possible: inputs, labels and weights."""
+        p = require_probabilities("y", probabilities)
+        self.classes_ = np.arange(p.shape[1])
+        rows, labels = np.nonzero(p * weights[:, None] > 0.0)
+        return _safe_indexing(X, rows), labels, weights[rows] * p[rows, labels]
+
+    def predict(self, X: Any) -> Array:
+        """Predict labels."""
+        return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probabilities of all classes, shape (n_samples, n_classes); zero for classes that were never possible."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, **self._checks())
+        probabilities = np.zeros((X.shape[0], len(self.classes_)))
+        probabilities[:, np.searchsorted(self.classes_, self.estimator_.classes_)] = self.estimator_.predict_proba(X)
+        return probabilities
+
+    def _checks(self) -> dict[str, Any]:
+        tags = get_tags(self._estimator())
+        return {
+            "accept_sparse": ("csr", "csc") if tags.input_tags.sparse else False,
+            "ensure_all_finite": "allow-nan" if tags.input_tags.allow_nan else True,
+        }
+
+
+class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
+    """A student that learns from the probabilities of a teacher, both of them any classifiers of scikit-learn.
+
+    Parameters
+    ----------
+    teacher : classifier with `predict_proba`, default None
+        Fitted on the labels first; as it is, if it is fitted already and `prefit` is True. None: `LogisticRegression()`.
+    student : classifier, default None
+        Fitted on the teacher's probabilities. None: `LogisticRegression()`.
+    label_weight : float, default 0
+        Weight of the labels in the student's targets, in [0, 1].
+    temperature : float, default 1
+        Of the teacher's probabilities, > 0.
+    cv : int, splitter or iterable, default None
+        None: the teacher predicts the points that it has seen. Otherwise its probabilities for the student are
+        cross-fitted, of teachers that have not seen them.
+    prefit : bool, default False
+
+    Attributes
+    ----------
+    classes_ : array of shape (n_classes,)
+    teacher_ : classifier
+        The fitted teacher.
+    student_ : SoftLabelClassifier
+        The fitted student.
+    teacher_probabilities_ : array of shape (n_samples, n_classes)
+        What the student was fitted on, the labels' share included.
+    n_features_in_, feature_names_in_
+        As in every estimator of scikit-learn.
+
+    Notes
+    -----
+    What is known of distilled students holds for teachers that have not seen the student's sample (`kdtheory.
+    distilled_risk_deviation`): `cv` comes near to that.
+
+    Source: Hinton et al. (2015); Menon et al. (2020), section 2.2.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> student = DecisionTreeClassifier(max_depth=2, random_state=0)
+    >>> model = DistilledClassifier(RandomForestClassifier(random_state=0), student, cv=5).fit(X, y)
+    >>> round(model.score(X, y), 2)
+    0.96
+    """
+
+    def __init__(
+        self,
+        teacher: Any = None,
+        student: Any = None,
+        *,
+        label_weight: float = 0.0,
+        temperature: float = 1.0,
+        cv: Any = None,
+        prefit: bool = False,
+    ) -> None:
+        self.teacher = teacher
+        self.student = student
+        self.label_weight = label_weight
+        self.temperature = temperature
+        self.cv = cv
+        self.prefit = prefit
+
+    def fit(self, X: Any, y: Any) -> DistilledClassifier:
+        """Fit the teacher on labels y of shape (n_samples,), then the student on the teacher's probabilities."""
+        weight = require_share("label_weight", self.label_weight)
+        X, y = validate_data(self, X, y, accept_sparse=("csr", "csc"))
+        check_classification_targets(y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y must hold at least 2 classes, got one class: {self.classes_[0]!r}")
+        teacher = LogisticRegression() if self.teacher is None else self.teacher
+        if not hasattr(teacher, "predict_proba"):
+            raise TypeError(f"teacher must be a classifier with predict_proba, got {teacher!r}")
+        if require_bool("prefit", self.prefit):
+            if self.cv is not None:
+                raise ValueError(f"cv must be None for a teacher that is fitted already, got {self.cv!r}")
+            check_is_fitted(teacher)
+            self.teacher_ = teacher
+        else:
+            self.teacher_ = clone(teacher).fit(X, y)
+        if not np.array_equal(self.teacher_.classes_, self.classes_):
+            raise ValueError(f"teacher must know the classes of y, {self.classes_}, got {self.teacher_.classes_}")
+        if self.cv is None:
+            probabilities = self.teacher_.predict_proba(X)
+        else:
+            probabilities = cross_val_predict(clone(teacher), X, y, cv=self.cv, method="predict_proba")
+        tempered = temper(probabilities, temperature=self.temperature)
+        targets = weight * np.eye(len(self.classes_))[labels] + (1.0 - weight) * tempered
+        self.teacher_probabilities_ = targets
+        self.student_ = SoftLabelClassifier(self.student).fit(X, targets)
+        return self
+
+    def predict(self, X: Any) -> Array:
+        """Predict labels."""
+        return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probabilities of the student, shape (n_samples, n_classes)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, accept_sparse=("csr", "csc"))
+        return self.student_.predict_proba(X)

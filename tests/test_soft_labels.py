@@ -1,0 +1,238 @@
+"""Teachers made from labels and probabilities, and the loss of double distillation."""
+
+import array_api_strict
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.special
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdtheory import (
+    distilled_risk,
+    distilled_risk_deviation,
+    distort_probabilities,
+    double_distillation_gradient,
+    double_distillation_loss,
+    empirical_risk,
+    generalisation_bound,
+    label_smoothing_error,
+    negative_weights_from_logits,
+    negative_weights_from_probabilities,
+    noisy_sigmoid_teacher,
+    risk_variance_gap,
+    smooth_labels,
+    teacher_error,
+    temper,
+)
+
+LIBRARIES = {"numpy": np, "array_api_strict": array_api_strict, "jax": jnp}
+
+
+@given(st.integers(0, 1000), st.floats(1e-3, 1e3))
+def test_temperature_divides_logits(seed, temperature):
+    logits = 5.0 * np.random.default_rng(seed).standard_normal((4, 3))
+    expected = scipy.special.softmax(logits / temperature, axis=1)
+    tempered = temper(scipy.special.softmax(logits, axis=1), temperature=temperature)
+    np.testing.assert_allclose(tempered, expected, rtol=1e-9 * max(1.0, 1.0 / temperature), atol=1e-15)
+
+
+def test_temperature_keeps_zeros_and_finds_the_limits():
+    p = np.array([[0.5, 0.3, 0.2, 0.0]])
+    np.testing.assert_array_equal(temper(p, temperature=1e-300), [[1.0, 0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(temper(p, temperature=1e300), [[1 / 3, 1 / 3, 1 / 3, 0.0]], rtol=1e-15)
+    np.testing.assert_allclose(temper([[1e-300, 1.0]], temperature=100.0), [[0.001 / 1.001, 1 / 1.001]], rtol=1e-12)
+
+
+@given(st.floats(0.0, 1.0), st.floats(1.0, 50.0))
+def test_the_distortion_keeps_the_side_the_middle_and_the_ends(u, amount):
+    """With the second ½ in the upper branch, which the print lacks."""
+    distorted = float(distort_probabilities(np.array(u), amount=amount))
+    assert 0.0 <= distorted <= 1.0
+    assert (distorted > 0.5) == (u > 0.5) or distorted == 0.5
+    assert abs(distorted - 0.5) >= abs(u - 0.5) - 1e-15
+    np.testing.assert_allclose(distort_probabilities([0.0, 0.5, 1.0, u], amount=1.0), [0.0, 0.5, 1.0, u], atol=1e-15)
+    np.testing.assert_array_equal(distort_probabilities([0.0, 0.5, 1.0], amount=amount), [0.0, 0.5, 1.0])
+
+
+def test_the_printed_upper_branch_leaves_the_unit_interval():
+    u, amount = 0.9, 2.0
+    assert 0.5 + (2 * u - 1) ** (1 / amount) > 1.0
+    assert float(distort_probabilities([u], amount=amount)[0]) == 0.5 + 0.5 * (2 * u - 1) ** (1 / amount)
+
+
+def test_noise_on_the_log_odds_is_unbiased_there_and_biased_in_probability():
+    logits = np.full(200_000, 2.0)
+    noisy = noisy_sigmoid_teacher(logits, noise=1.5, random_state=1)
+    drawn = scipy.special.logit(noisy) - 2.0
+    assert abs(np.mean(drawn)) < 4 * 1.5 / np.sqrt(2e5)
+    assert np.std(drawn) == pytest.approx(1.5, rel=0.01)
+    assert np.mean(noisy) < scipy.special.expit(2.0) - 0.03
+    np.testing.assert_allclose(noisy_sigmoid_teacher(logits[:3], bias=0.4), 0.6 * scipy.special.expit(2.0) + 0.2)
+    np.testing.assert_array_equal(noisy_sigmoid_teacher([800.0, -800.0]), [1.0, 0.0])
+
+
+def exact_loss(f, p, psi):
+    with mpmath.workdps(700):
+        total = mpmath.mpf(0)
+        for y, chance in enumerate(p):
+            inner = sum(mpmath.mpf(psi[k]) * mpmath.exp(mpmath.mpf(f[k]) - f[y]) for k in range(len(f)) if k != y)
+            total += mpmath.mpf(chance) * mpmath.log1p(inner)
+        return float(total)
+
+
+@st.composite
+def rankings(draw):
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n_classes = draw(st.integers(1, 6))
+    scores = rng.standard_normal((3, n_classes)) * 10.0 ** rng.uniform(-2, 2.5)
+    p = rng.dirichlet(np.full(n_classes, 10.0 ** rng.uniform(-2, 1)), 3)
+    kind = draw(st.sampled_from(["probabilities", "one-hot", "ones", "zeros", "random"]))
+    if kind == "one-hot":
+        p = np.eye(n_classes)[np.argmax(p, axis=1)]
+    psi = {"ones": np.ones_like(p), "zeros": np.zeros_like(p), "random": rng.uniform(0, 1, p.shape)}.get(kind, 1 - p)
+    return scores, p, np.clip(psi, 0.0, 1.0)
+
+
+@given(rankings())
+def test_the_loss_has_all_digits(ranking):
+    scores, p, psi = ranking
+    loss = double_distillation_loss(scores, p, psi)
+    expected = [exact_loss(*(part.tolist() for part in row)) for row in zip(scores, p, psi, strict=True)]
+    np.testing.assert_allclose(loss, expected, rtol=1e-12, atol=1e-13 * np.max(np.abs(scores)))
+    assert np.all(loss >= -1e-13 * np.max(np.abs(scores)))
+
+
+@given(rankings())
+def test_the_gradient_is_that_of_the_loss(ranking):
+    scores, p, psi = ranking
+    gradient = double_distillation_gradient(scores, p, psi)
+    assert np.all(np.isfinite(gradient))
+    assert np.all(np.abs(gradient) <= 1.0 + 1e-12)
+    np.testing.assert_allclose(np.sum(gradient, axis=1), 0.0, atol=1e-12)
+
+    def total(flat):
+        f, weights = flat.reshape(scores.shape), psi
+        own = jnp.log(jnp.sum(weights[:, None, :] * jnp.exp(f[:, None, :] - f[:, :, None])
+                              * (1 - jnp.eye(f.shape[1])), axis=2) + 1.0)
+        return jnp.sum(p * own)
+
+    if np.max(np.abs(scores)) < 100.0:
+        expected = np.asarray(jax.grad(total)(jnp.asarray(scores.ravel()))).reshape(scores.shape)
+        np.testing.assert_allclose(gradient, expected, atol=1e-10)
+
+
+@given(rankings())
+def test_weights_of_one_are_the_cross_entropy(ranking):
+    scores, p, _ = ranking
+    log_softmax = scipy.special.log_softmax(scores, axis=1)
+    loss = double_distillation_loss(scores, p, np.ones_like(p))
+    np.testing.assert_allclose(loss, -np.sum(p * log_softmax, axis=1), rtol=1e-12, atol=1e-12 * np.max(np.abs(scores)))
+
+
+@given(rankings())
+def test_as_printed_the_loss_is_a_cross_entropy_of_shifted_scores_up_to_a_constant(ranking):
+    """Eq. 13 with Ψ_y on the positive label too; here its weight is one, which only adds to the loss."""
+    scores, p, psi = ranking
+    psi = np.maximum(psi, 1e-3)
+    printed = scipy.special.logsumexp(scores + np.log(psi), axis=1) - np.sum(p * scores, axis=1)
+    shifted = scipy.special.log_softmax(scores + np.log(psi), axis=1)
+    constant = np.sum(p * np.log(psi), axis=1)
+    np.testing.assert_allclose(printed, constant - np.sum(p * shifted, axis=1), rtol=1e-9, atol=1e-9)
+    assert np.all(double_distillation_loss(scores, p, psi) >= printed - 1e-9)
+
+
+def test_as_printed_the_loss_has_no_lower_bound_for_one_hot_labels():
+    p, scores = np.array([[1.0, 0.0]]), np.array([[100.0, 0.0]])
+    psi = negative_weights_from_probabilities(p)
+    printed = np.log(np.sum(psi * np.exp(scores), axis=1)) - scores[:, 0]
+    assert printed < -99.0
+    assert 0.0 <= double_distillation_loss(scores, p, psi) < 1e-40
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_any_array_library(library):
+    xp = LIBRARIES[library]
+    rng = np.random.default_rng(0)
+    scores, p = rng.standard_normal((4, 5)), rng.dirichlet(np.ones(5), 4)
+    for function in (double_distillation_loss, double_distillation_gradient):
+        ours = function(*(xp.asarray(each) for each in (scores, p, 1.0 - p)))
+        assert type(ours) is type(xp.asarray([1.0]))
+        np.testing.assert_allclose(np.asarray(np.from_dlpack(ours)), function(scores, p, 1.0 - p), rtol=1e-12)
+    for function, arguments, options in (
+        (temper, p, {"temperature": 3.0}),
+        (negative_weights_from_probabilities, p, {}),
+        (negative_weights_from_logits, scores, {"scale": 2.0}),
+        (distort_probabilities, p, {"amount": 2.0}),
+        (noisy_sigmoid_teacher, scores[0], {"noise": 0.5}),
+    ):
+        ours = function(xp.asarray(arguments), **options)
+        np.testing.assert_allclose(np.asarray(np.from_dlpack(ours)), function(arguments, **options), rtol=1e-12)
+
+
+def test_jax_trains_on_it():
+    """Under jit and grad, where values cannot be looked at."""
+    rng = np.random.default_rng(0)
+    scores, p = jnp.asarray(rng.standard_normal((4, 5))), jnp.asarray(rng.dirichlet(np.ones(5), 4))
+
+    @jax.jit
+    def mean_loss(f):
+        return jnp.mean(double_distillation_loss(f, p, 1.0 - p))
+
+    expected = double_distillation_gradient(np.asarray(scores), np.asarray(p), 1.0 - np.asarray(p)) / 4.0
+    np.testing.assert_allclose(jax.grad(mean_loss)(scores), expected, atol=1e-12)
+    one_hot = jnp.eye(5)[:4]
+    of_one_hot = jax.grad(lambda f: jnp.sum(double_distillation_loss(f, one_hot, 1.0 - one_hot)))(scores)
+    assert bool(jnp.all(jnp.isfinite(of_one_hot)))
+
+
+P, LOSSES = [[0.5, 0.5], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: distilled_risk(LOSSES, [[0.5, 0.6], [1.0, 0.0]]), ValueError, "probabilities must sum to 1 in every row"),
+        (lambda: distilled_risk(LOSSES, [[1.5, -0.5], [1.0, 0.0]]), ValueError, r"must lie in \[0, 1\], got 1.5 at index \(0, 0"),
+        (lambda: distilled_risk(LOSSES, [[0.5, 0.5]]), ValueError, r"must have the shape of losses, \(2, 2\), got \(1, 2\)"),
+        (lambda: distilled_risk([0.0, 1.0], P), ValueError, "losses must be 2-dimensional"),
+        (lambda: distilled_risk([[-1.0, 1.0], [0.0, 0.0]], P), ValueError, "losses must be >= 0, got -1.0"),
+        (lambda: empirical_risk(LOSSES, [0, 2]), ValueError, r"labels must lie in 0\.\.1, got 2"),
+        (lambda: empirical_risk(LOSSES, [0.0, 1.0]), ValueError, "labels must be 2 integers, one label a point"),
+        (lambda: risk_variance_gap(LOSSES, P, n_samples=0), ValueError, "n_samples must be >= 1, got 0"),
+        (
+            lambda: distilled_risk_deviation(LOSSES, P, P, n_samples=1, max_loss=0.5),
+            ValueError,
+            "max_loss must be at least the largest loss, 1.0, got 0.5",
+        ),
+        (
+            lambda: distilled_risk_deviation(LOSSES, [[0.5, 0.5]], P, n_samples=1),
+            ValueError,
+            r"teacher_probabilities must end in the shape of bayes_probabilities, \(2, 2\), got \(1, 2\)",
+        ),
+        (lambda: generalisation_bound(LOSSES, P, failure_probability=1.0), ValueError, "failure_probability must be < 1"),
+        (
+            lambda: generalisation_bound(LOSSES, P, failure_probability=0.1, covering_number=10.0),
+            ValueError,
+            "losses have at least 16 rows",
+        ),
+        (lambda: generalisation_bound(LOSSES[:1], P[:1], failure_probability=0.1), ValueError, "at least 2 rows"),
+        (lambda: smooth_labels([0, 1], n_classes=2, amount=1.5), ValueError, "amount must be <= 1, got 1.5"),
+        (lambda: smooth_labels([0, 3], n_classes=2, amount=0.5), ValueError, r"labels must lie in 0\.\.1, got 3"),
+        (lambda: label_smoothing_error(P, amount=-0.5), ValueError, "amount must be >= 0, got -0.5"),
+        (lambda: teacher_error(P, [0.5, 0.5]), ValueError, "bayes_probabilities must be 2-dimensional"),
+        (lambda: temper(P, temperature=0.0), ValueError, "temperature must be > 0, got 0.0"),
+        (lambda: distort_probabilities([1.5], amount=2.0), ValueError, r"probabilities must lie in \[0, 1\]"),
+        (lambda: distort_probabilities([0.5], amount=0.5), ValueError, "amount must be >= 1, got 0.5"),
+        (lambda: noisy_sigmoid_teacher([np.nan]), ValueError, "logits must be finite"),
+        (lambda: double_distillation_loss(LOSSES, P, [[2.0, 0.0]] * 2), ValueError, r"negative_weights must lie in \[0, 1\]"),
+        (lambda: double_distillation_loss(LOSSES, P, [[1.0, 0.0]]), ValueError, "negative_weights must have the shape of scores"),
+        (lambda: negative_weights_from_logits(LOSSES, scale=0.0), ValueError, "scale must be > 0, got 0.0"),
+    ],
+)
+def test_bad_arguments_are_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
