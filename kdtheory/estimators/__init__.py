@@ -12,13 +12,16 @@ from kdtheory.estimators.classification import SelfDistilledKernelClassifier, Se
 from kdtheory.estimators.flow import GradientFlowRegressor
 from kdtheory.estimators.persistence import load, save
 from kdtheory.estimators.regression import SelfDistilledKernelRidge, SelfDistilledKernelRidgeCV
+from kdtheory.estimators.soft_labels import DistilledClassifier, SoftLabelClassifier
 
 __all__ = [
+    "DistilledClassifier",
     "GradientFlowRegressor",
     "SelfDistilledKernelClassifier",
     "SelfDistilledKernelClassifierCV",
     "SelfDistilledKernelRidge",
     "SelfDistilledKernelRidgeCV",
+    "SoftLabelClassifier",
     "load",
     "save",
 ]
