@@ -44,9 +44,7 @@ class TeacherError:
         return self.squared_bias + self.variance
 
 
-def teacher_error(
-    teacher_probabilities: Any, bayes_probabilities: Any, *, sample_weight: Any = None
-) -> TeacherError:
+def teacher_error(teacher_probabilities: Any, bayes_probabilities: Any, *, sample_weight: Any = None) -> TeacherError:
     """Squared bias and variance of a teacher's probabilities.
 
     Parameters

@@ -325,7 +325,9 @@ def _losses(losses: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"losses must be >= 0, got {float(np.min(ell))!r}")
     if sample_weight is None:
         return ell, np.full(len(ell), 1.0 / len(ell))
-    weights = require_weights("sample_weight", to_numpy(require_array("sample_weight", sample_weight)), len(ell), like=ell)
+    weights = require_weights(
+        "sample_weight", to_numpy(require_array("sample_weight", sample_weight)), len(ell), like=ell
+    )
     return ell, weights / np.sum(weights)
 
 

@@ -116,8 +116,10 @@ def test_the_gradient_is_that_of_the_loss(ranking):
 
     def total(flat):
         f, weights = flat.reshape(scores.shape), psi
-        own = jnp.log(jnp.sum(weights[:, None, :] * jnp.exp(f[:, None, :] - f[:, :, None])
-                              * (1 - jnp.eye(f.shape[1])), axis=2) + 1.0)
+        own = jnp.log(
+            jnp.sum(weights[:, None, :] * jnp.exp(f[:, None, :] - f[:, :, None]) * (1 - jnp.eye(f.shape[1])), axis=2)
+            + 1.0
+        )
         return jnp.sum(p * own)
 
     if np.max(np.abs(scores)) < 100.0:
@@ -195,9 +197,21 @@ P, LOSSES = [[0.5, 0.5], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: distilled_risk(LOSSES, [[0.5, 0.6], [1.0, 0.0]]), ValueError, "probabilities must sum to 1 in every row"),
-        (lambda: distilled_risk(LOSSES, [[1.5, -0.5], [1.0, 0.0]]), ValueError, r"must lie in \[0, 1\], got 1.5 at index \(0, 0"),
-        (lambda: distilled_risk(LOSSES, [[0.5, 0.5]]), ValueError, r"must have the shape of losses, \(2, 2\), got \(1, 2\)"),
+        (
+            lambda: distilled_risk(LOSSES, [[0.5, 0.6], [1.0, 0.0]]),
+            ValueError,
+            "probabilities must sum to 1 in every row",
+        ),
+        (
+            lambda: distilled_risk(LOSSES, [[1.5, -0.5], [1.0, 0.0]]),
+            ValueError,
+            r"must lie in \[0, 1\], got 1.5 at index \(0, 0",
+        ),
+        (
+            lambda: distilled_risk(LOSSES, [[0.5, 0.5]]),
+            ValueError,
+            r"must have the shape of losses, \(2, 2\), got \(1, 2\)",
+        ),
         (lambda: distilled_risk([0.0, 1.0], P), ValueError, "losses must be 2-dimensional"),
         (lambda: distilled_risk([[-1.0, 1.0], [0.0, 0.0]], P), ValueError, "losses must be >= 0, got -1.0"),
         (lambda: empirical_risk(LOSSES, [0, 2]), ValueError, r"labels must lie in 0\.\.1, got 2"),
@@ -213,7 +227,11 @@ P, LOSSES = [[0.5, 0.5], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]
             ValueError,
             r"teacher_probabilities must end in the shape of bayes_probabilities, \(2, 2\), got \(1, 2\)",
         ),
-        (lambda: generalisation_bound(LOSSES, P, failure_probability=1.0), ValueError, "failure_probability must be < 1"),
+        (
+            lambda: generalisation_bound(LOSSES, P, failure_probability=1.0),
+            ValueError,
+            "failure_probability must be < 1",
+        ),
         (
             lambda: generalisation_bound(LOSSES, P, failure_probability=0.1, covering_number=10.0),
             ValueError,
@@ -228,8 +246,16 @@ P, LOSSES = [[0.5, 0.5], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]
         (lambda: distort_probabilities([1.5], amount=2.0), ValueError, r"probabilities must lie in \[0, 1\]"),
         (lambda: distort_probabilities([0.5], amount=0.5), ValueError, "amount must be >= 1, got 0.5"),
         (lambda: noisy_sigmoid_teacher([np.nan]), ValueError, "logits must be finite"),
-        (lambda: double_distillation_loss(LOSSES, P, [[2.0, 0.0]] * 2), ValueError, r"negative_weights must lie in \[0, 1\]"),
-        (lambda: double_distillation_loss(LOSSES, P, [[1.0, 0.0]]), ValueError, "negative_weights must have the shape of scores"),
+        (
+            lambda: double_distillation_loss(LOSSES, P, [[2.0, 0.0]] * 2),
+            ValueError,
+            r"negative_weights must lie in \[0, 1\]",
+        ),
+        (
+            lambda: double_distillation_loss(LOSSES, P, [[1.0, 0.0]]),
+            ValueError,
+            "negative_weights must have the shape of scores",
+        ),
         (lambda: negative_weights_from_logits(LOSSES, scale=0.0), ValueError, "scale must be > 0, got 0.0"),
     ],
 )

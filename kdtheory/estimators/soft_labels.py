@@ -136,7 +136,7 @@ class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     Parameters
     ----------
     teacher : classifier with `predict_proba`, default None
-        Fitted on the labels first; as it is, if it is fitted already and `prefit` is True. None: `LogisticRegression()`.
+        Fitted on the labels first, or left as it is with `prefit`. None: `LogisticRegression()`.
     student : classifier, default None
         Fitted on the teacher's probabilities. None: `LogisticRegression()`.
     label_weight : float, default 0
