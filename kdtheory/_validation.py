@@ -11,6 +11,9 @@ from array_api_compat import array_namespace, device, is_array_api_obj, is_numpy
 
 from kdtheory._typing import Array, Namespace
 
+_SINGLE_PRECISION = 1e-6
+"""How far sums of probabilities may be from 1 that once were of single precision."""
+
 
 def require_real(name: str, value: SupportsFloat) -> float:
     """`value` as a finite float."""
@@ -170,7 +173,7 @@ def require_probabilities(name: str, value: Any, *, ndims: tuple[int, ...] = (2,
         where = first_index(xp, outside)
         raise ValueError(f"{name} must lie in [0, 1], got {float(array[where])!r} at {_position(where)}")
     sums = xp.sum(array, axis=-1)
-    wrong = xp.abs(sums - 1.0) > math.sqrt(xp.finfo(array.dtype).eps)
+    wrong = xp.abs(sums - 1.0) > max(_SINGLE_PRECISION, math.sqrt(xp.finfo(array.dtype).eps))
     if bool(xp.any(wrong)):
         where = first_index(xp, wrong)
         raise ValueError(f"{name} must sum to 1 in every row, got {float(sums[where])!r} at {_position(where)}")

@@ -6,9 +6,8 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
-import scipy.optimize
 import scipy.special
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdtheory import (
@@ -106,6 +105,7 @@ def test_the_loss_has_all_digits(ranking):
     assert np.all(loss >= -1e-13 * np.max(np.abs(scores)))
 
 
+@settings(max_examples=20)  # JAX compiles each
 @given(rankings())
 def test_the_gradient_is_that_of_the_loss(ranking):
     scores, p, psi = ranking
