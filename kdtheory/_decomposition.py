@@ -116,6 +116,27 @@ def _eigh(gram: Array) -> tuple[Array, dict[str, Any]]:
     return d, {"_factors": factors, "_columns": 0}
 
 
+def without_direction(eigenvectors: Array, direction: Array) -> Array:
+    """Eigenvectors (n, n - 1) of a matrix without a direction (n,) of length 1, on which it is zero.
+
+    Rounding mixes the direction with those of small eigenvalues. One reflection of the eigenvectors, all but unchanged
+    where eigenvalues are not small, makes it the last of them.
+    """
+    xp = array_namespace(eigenvectors)
+    normal = direction @ eigenvectors
+    normal = normal / xp.linalg.vector_norm(normal)
+    last = normal[-1:] + xp.where(normal[-1:] < 0.0, -xp.ones_like(normal[-1:]), xp.ones_like(normal[-1:]))
+    normal = xp.concat([normal[:-1], last])
+    moved, shares = eigenvectors @ normal, normal[:-1] / (0.5 * (normal @ normal))
+    if not is_numpy_array(eigenvectors):
+        return eigenvectors[:, :-1] - moved[:, None] * shares
+    kept = eigenvectors[:, :-1].copy()
+    for start in range(0, len(kept), _TILE):  # leaves no other array of that size behind
+        rows = slice(start, start + _TILE)
+        kept[rows] -= moved[rows, None] * shares
+    return kept
+
+
 def _exponent(gram: np.ndarray) -> int:
     return int(np.frexp(max(np.max(gram), -np.min(gram)))[1])
 

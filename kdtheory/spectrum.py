@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from kdtheory._decomposition import eigenpairs, symmetrised
+from kdtheory._decomposition import eigenpairs, symmetrised, without_direction
 from kdtheory._interop import from_numpy
 from kdtheory._typing import Array
 from kdtheory._validation import (
@@ -197,18 +197,8 @@ class Spectrum:
         return self._trusted(eigenvalues=self.eigenvalues[: self.rank], eigenvectors=kept, **self._others())
 
     def without(self, direction: Array, /) -> Spectrum:
-        """Return the spectrum of the same matrix without a direction, of shape (n,) and length 1, on which it is zero.
-
-        Rounding mixes the direction with those of small eigenvalues. One reflection of the eigenvectors, all but
-        unchanged where eigenvalues are not small, makes it the last of them.
-        """
-        xp = array_namespace(self.eigenvalues)
-        normal = direction @ self.eigenvectors
-        normal = normal / xp.linalg.vector_norm(normal)
-        last = normal[-1:] + xp.where(normal[-1:] < 0.0, -xp.ones_like(normal[-1:]), xp.ones_like(normal[-1:]))
-        normal = xp.concat([normal[:-1], last])
-        reflected = (self.eigenvectors @ normal)[:, None] * (normal[:-1] / (0.5 * (normal @ normal)))
-        kept = self.eigenvectors[:, :-1] - reflected
+        """Return the spectrum of the same matrix without a direction (n,) of length 1, on which it is zero."""
+        kept = without_direction(self.eigenvectors, direction)
         return self._trusted(eigenvalues=self.eigenvalues[:-1], eigenvectors=kept, **self._others())
 
     def _others(self) -> dict[str, Any]:
