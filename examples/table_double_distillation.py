@@ -1,22 +1,23 @@
 """Table 1 of Menon et al. (2020): students that rank labels, from labels, by distillation and by double distillation.
 
 Teacher and students have one linear hidden layer, narrower for the students. Printed: precisions at 1, 3 and 5 on
-held-out rows, means over seeds with standard errors, and the paired differences between students. A label weighs as a
-negative by the teacher as 1 − p, or as 1 − sigmoid(scale·logit), which can ignore several plausible labels at once.
+held-out rows, means over seeds with standard errors, and the paired differences between students. By the teacher, a
+label weighs as a negative 1 − p, or 1 − sigmoid(scale·logit), which can ignore several plausible labels at once. Every
+model has its own penalty, and the last one its scale, chosen on validation rows.
 
-Built in: the numbers 0 to 99, each written by two of scikit-learn's digits side by side, whose images in the test set
-are not those of the training set. With a single relevant label, precision at k is at most 1/k. With `--data FILE`: any
-set of the Extreme Classification repository, such as AmazonCat-13K, in its text format; without `--test FILE` each seed
-holds out another quarter of its rows.
+Built in: the numbers 0 to 99, each written by two of scikit-learn's digits side by side; no image is in two of the
+parts. With a single relevant label, precision at k is at most 1/k. With `--data FILE`: any set of the Extreme
+Classification repository, such as AmazonCat-13K, in its text format, with a quarter of the rows for validation; without
+`--test FILE` each seed holds out another quarter of the rows.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from sklearn.model_selection import train_test_split
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
@@ -32,25 +33,23 @@ def main(
     *,
     teacher_width: int = 64,
     student_width: int = 8,
-    scale: float = 1.0,
-    penalty: float = 1e-4,
+    penalties: Sequence[float] = (1e-3, 3e-3),
+    scales: Sequence[float] = (0.1, 0.3),
     max_iterations: int = 200,
     quick: bool = False,
 ) -> np.ndarray:
     """Print the table, and return the precisions, shape (n_seeds, n_methods, 3)."""
     if quick:
-        n_seeds, max_iterations = 2, 30
+        n_seeds, penalties, scales, max_iterations = 2, penalties[:1], scales[:1], 30
     files = None if data is None else (load_retrieval_file(data), None if test is None else load_retrieval_file(test))
 
     def one_seed(seed: int) -> np.ndarray:
-        train, held_out = digit_pairs(seed) if files is None else split(*files, seed)
         return compare_students(
-            train,
-            held_out,
+            *(digit_pairs(seed) if files is None else split(*files, seed)),
             teacher_width=teacher_width,
             student_width=student_width,
-            scale=scale,
-            penalty=penalty,
+            penalties=penalties,
+            scales=scales,
             max_iterations=max_iterations,
             random_state=seed,
         )
@@ -61,22 +60,23 @@ def main(
     return precisions
 
 
-def digit_pairs(seed: int) -> tuple[LabelledRows, LabelledRows]:
-    """Rows to train on and to test on, with pixels from 0 to 1 and a constant feature."""
+def digit_pairs(seed: int) -> tuple[LabelledRows, LabelledRows, LabelledRows]:
+    """Rows for training, validation and test, with pixels from 0 to 1 and a constant feature."""
     pairs = load_digit_pairs(random_state=seed)
-    train, test = (
-        LabelledRows(np.hstack([x / 16.0, np.ones((len(x), 1))]), labels_from_classes(y, n_labels=100))
-        for x, y in ((pairs.x_train, pairs.y_train), (pairs.x_test, pairs.y_test))
-    )
-    return train, test
+
+    def rows(part: str) -> LabelledRows:
+        x, y = pairs[f"x_{part}"], pairs[f"y_{part}"]
+        return LabelledRows(np.hstack([x / 16.0, np.ones((len(x), 1))]), labels_from_classes(y, n_labels=100))
+
+    return rows("train"), rows("validation"), rows("test")
 
 
-def split(rows: LabelledRows, test: LabelledRows | None, seed: int) -> tuple[LabelledRows, LabelledRows]:
-    """Rows to train on and to test on: a quarter of the rows where no others are given."""
-    if test is not None:
-        return rows, test
-    fitted, held_out = train_test_split(np.arange(len(rows)), test_size=0.25, random_state=seed)
-    return rows[fitted], rows[held_out]
+def split(rows: LabelledRows, test: LabelledRows | None, seed: int) -> tuple[LabelledRows, LabelledRows, LabelledRows]:
+    """Rows for training, validation and test: a quarter for validation, and one for test where no others are given."""
+    shuffled, quarter = np.random.default_rng(seed).permutation(len(rows)), len(rows) // 4
+    if test is None:
+        test, shuffled = rows[shuffled[:quarter]], shuffled[quarter:]
+    return rows[shuffled[quarter:]], rows[shuffled[:quarter]], test
 
 
 if __name__ == "__main__":
@@ -86,8 +86,8 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, metavar="N", default=10, help="how often all is trained, at least 2")
     parser.add_argument("--teacher-width", type=int, metavar="N", default=64, help="the paper's: 512")
     parser.add_argument("--student-width", type=int, metavar="N", default=8, help="the paper's: 8 or 64")
-    parser.add_argument("--scale", type=float, metavar="A", default=1.0, help="of the logits in the negative weights")
-    parser.add_argument("--penalty", type=float, metavar="A", default=1e-4, help="of the squares of the weights")
+    parser.add_argument("--penalties", type=float, nargs="+", metavar="A", default=(1e-3, 3e-3), help="to choose from")
+    parser.add_argument("--scales", type=float, nargs="+", metavar="A", default=(0.1, 0.3), help="to choose from")
     parser.add_argument("--iterations", type=int, metavar="N", default=200, help="of the optimiser, at most")
     parser.add_argument("--quick", action="store_true", help="2 seeds and few iterations, to see that it runs")
     arguments = parser.parse_args()
@@ -97,8 +97,8 @@ if __name__ == "__main__":
         arguments.seeds,
         teacher_width=arguments.teacher_width,
         student_width=arguments.student_width,
-        scale=arguments.scale,
-        penalty=arguments.penalty,
+        penalties=arguments.penalties,
+        scales=arguments.scales,
         max_iterations=arguments.iterations,
         quick=arguments.quick,
     )

@@ -203,20 +203,26 @@ def load_yacht(folder: str | PathLike[str] | None = None) -> Bunch:
     return _regression_set("uci_yacht", folder, (308, 6), name="yacht_hydrodynamics", version=1)
 
 
-def load_digit_pairs(*, n_train: SupportsIndex = 1000, n_test: SupportsIndex = 5000, random_state: Any = 0) -> Bunch:
+def load_digit_pairs(
+    *,
+    n_train: SupportsIndex = 1000,
+    n_validation: SupportsIndex = 5000,
+    n_test: SupportsIndex = 5000,
+    random_state: Any = 0,
+) -> Bunch:
     """Numbers 0 to 99, written by two of scikit-learn's digits side by side: a task of many labels that is built in.
 
     Parameters
     ----------
-    n_train, n_test : int, default 1000 and 5000
+    n_train, n_validation, n_test : int, default 1000, 5000 and 5000
         Numbers of pairs.
     random_state : int or numpy.random.Generator, default 0
 
     Returns
     -------
     sklearn.utils.Bunch
-        `x_train`, `x_test`: floats of shape (n, 128), the 64 pixels of the left digit before those of the right, 0 to
-        16; `y_train`, `y_test`: integers of shape (n,), 0 to 99.
+        `x_train`, `x_validation`, `x_test`: floats of shape (n, 128), the 64 pixels of the left digit before those of
+        the right, 0 to 16; `y_train`, `y_validation`, `y_test`: integers of shape (n,), 0 to 99.
 
     Raises
     ------
@@ -225,8 +231,8 @@ def load_digit_pairs(*, n_train: SupportsIndex = 1000, n_test: SupportsIndex = 5
 
     Notes
     -----
-    A half of the images, drawn at random, is for training only: no image of a test pair has been seen. Pairs are drawn
-    with replacement, so labels are about equally frequent.
+    Half of the images, drawn at random, are for training only, and a quarter for each of the other parts. Pairs are
+    drawn with replacement, so labels are about equally frequent.
 
     Examples
     --------
@@ -234,22 +240,27 @@ def load_digit_pairs(*, n_train: SupportsIndex = 1000, n_test: SupportsIndex = 5
     >>> pairs.x_train.shape, pairs.y_test.shape
     ((10, 128), (3,))
     """
-    sizes = require_positive_integer("n_train", n_train), require_positive_integer("n_test", n_test)
+    sizes = {
+        "train": require_positive_integer("n_train", n_train),
+        "validation": require_positive_integer("n_validation", n_validation),
+        "test": require_positive_integer("n_test", n_test),
+    }
     rng = require_generator("random_state", random_state)
     images, digits = load_digits(return_X_y=True)
+    shuffled, quarter = rng.permutation(len(digits)), len(digits) // 4
     pairs = Bunch()
-    for part, half, size in zip(("train", "test"), np.array_split(rng.permutation(len(digits)), 2), sizes, strict=True):
-        left, right = rng.choice(half, (2, size))
+    for (part, size), own in zip(sizes.items(), np.split(shuffled, [2 * quarter, 3 * quarter]), strict=True):
+        left, right = rng.choice(own, (2, size))
         pairs[f"x_{part}"] = np.hstack([images[left], images[right]])
         pairs[f"y_{part}"] = 10 * digits[left] + digits[right]
     return pairs
 
 
-def _regression_set(name: str, folder: str | PathLike[str] | None, shape: tuple[int, int], **openml: Any) -> Bunch:
+def _regression_set(own_name: str, folder: str | PathLike[str] | None, shape: tuple[int, int], **openml: Any) -> Bunch:
     if folder is not None:
-        found = _read(name, folder, ("X", "y", "feature_names"))
+        found = _read(own_name, folder, ("X", "y", "feature_names"))
         return Bunch(X=found.X, y=found.y, feature_names=found.feature_names.tolist())
-    fetched = _fetch(name, shape, **openml)
+    fetched = _fetch(own_name, shape, **openml)
     return Bunch(
         X=np.asarray(fetched.data, dtype=np.float64),
         y=np.asarray(fetched.target, dtype=np.float64),

@@ -255,20 +255,21 @@ METHODS = (
     "Teacher",
     "Student",
     "Student + distillation",
-    "Student + double-distillation, 1 − p",
-    "Student + double-distillation, 1 − sigmoid",
+    "Student + double-distillation (1 − p)",
+    "Student + double-distillation (1 − sigmoid)",
 )
 
 
 def compare_students(
     train: LabelledRows,
+    validation: LabelledRows,
     test: LabelledRows,
     *,
     teacher_width: SupportsIndex,
     student_width: SupportsIndex,
-    scale: SupportsFloat = 1.0,
+    penalties: Sequence[float] = (1e-3, 3e-3),
+    scales: Sequence[float] = (0.1, 0.3),
     ks: Sequence[int] = (1, 3, 5),
-    penalty: SupportsFloat = 1e-4,
     max_iterations: SupportsIndex = 200,
     random_state: Any = 0,
 ) -> np.ndarray:
@@ -276,45 +277,53 @@ def compare_students(
 
     Parameters
     ----------
-    train, test : LabelledRows
+    train, validation, test : LabelledRows
     teacher_width, student_width : int
-    scale : float, default 1
-        Of the teacher's logits in the negative weights.
+    penalties : sequence of float, default (1e-3, 3e-3)
+        Each model takes the one of the highest precision at `ks[0]` on the validation rows.
+    scales : sequence of float, default (0.1, 0.3)
+        Of the teacher's logits in the negative weights, chosen together with the penalty.
     ks : sequence of int, default (1, 3, 5)
-    penalty, max_iterations, random_state
-        As for `train_ranker`; the same for all.
+    max_iterations, random_state
+        As for `train_ranker`.
 
     Returns
     -------
     array of shape (n_methods, n_ks)
-        Precisions at k, with the methods of `METHODS`.
+        Precisions at k on the test rows, with the methods of `METHODS`.
 
     Raises
     ------
     ValueError, TypeError
-        As for `train_ranker` and `precision_at_k`, and if the two parts have other numbers of features or labels.
+        As for `train_ranker` and `precision_at_k`, if the three parts differ in their numbers of features or labels,
+        and for no penalties or scales.
 
     Notes
     -----
     Source: Menon et al. (2020), Table 1.
     """
-    for part in ("features", "labels"):
-        ours, theirs = getattr(train, part).shape[1], getattr(test, part).shape[1]
-        if ours != theirs:
-            raise ValueError(f"test must have as many {part} as train, {ours}, got {theirs}")
-    rng = require_generator("random_state", random_state)
-    training: dict[str, Any] = {"penalty": penalty, "max_iterations": max_iterations}
-    teacher = train_ranker(train, OneHotTargets(), width=teacher_width, random_state=rng, **training)
-    start = int(rng.integers(2**32))
-    students = [
-        train_ranker(train, targets, width=student_width, random_state=start, **training)
-        for targets in (
-            OneHotTargets(),
-            DistilledTargets(teacher),
-            DoubleDistilledTargets(teacher),
-            LogitDoubleDistilledTargets(teacher, float(scale)),
-        )
-    ]
+    for name, rows in (("validation", validation), ("test", test)):
+        for part in ("features", "labels"):
+            expected, got = getattr(train, part).shape[1], getattr(rows, part).shape[1]
+            if got != expected:
+                raise ValueError(f"{name} must have as many {part} as train, {expected}, got {got}")
+    for name, choices in (("penalties", penalties), ("scales", scales)):
+        if len(choices) == 0:
+            raise ValueError(f"{name} must hold at least one number, got none")
+    teacher_start, student_start = require_generator("random_state", random_state).integers(2**32, size=2).tolist()
+
+    def best(width: SupportsIndex, start: int, *choices: RankingTargets) -> LinearRanker:
+        training: dict[str, Any] = {"width": width, "max_iterations": max_iterations, "random_state": start}
+        rankers = [train_ranker(train, targets, penalty=at, **training) for targets in choices for at in penalties]
+        return max(rankers, key=lambda ranker: float(ranker.precision(validation, ks[:1])[0]))
+
+    teacher = best(teacher_width, teacher_start, OneHotTargets())
+    students = (
+        best(student_width, student_start, OneHotTargets()),
+        best(student_width, student_start, DistilledTargets(teacher)),
+        best(student_width, student_start, DoubleDistilledTargets(teacher)),
+        best(student_width, student_start, *(LogitDoubleDistilledTargets(teacher, scale) for scale in scales)),
+    )
     return np.array([ranker.precision(test, ks) for ranker in (teacher, *students)])
 
 
@@ -346,9 +355,9 @@ def precision_table(precisions: np.ndarray, ks: Sequence[int] = (1, 3, 5)) -> st
     lines += ["", _row("Paired difference", [f"P@{k}" for k in ks])]
     for method, baseline, name in (
         (2, 1, "distillation − student"),
-        (3, 2, "double, 1 − p − distillation"),
-        (4, 2, "double, 1 − sigmoid − distillation"),
-        (4, 1, "double, 1 − sigmoid − student"),
+        (3, 2, "double (1 − p) − distillation"),
+        (4, 2, "double (1 − sigmoid) − distillation"),
+        (4, 1, "double (1 − sigmoid) − student"),
     ):
         lines.append(_row(name, _with_errors(values[:, method] - values[:, baseline], signed=True)))
     return "\n".join(lines)

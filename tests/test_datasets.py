@@ -181,24 +181,26 @@ def test_importing_needs_no_network():
 
 
 def test_pairs_of_digits_are_numbers_from_images_that_are_in_one_part_only():
-    pairs = datasets.load_digit_pairs(n_train=300, n_test=400, random_state=3)
+    pairs = datasets.load_digit_pairs(n_train=300, n_validation=200, n_test=400, random_state=3)
     known, digits = load_digits(return_X_y=True)
     digit_of = {image.tobytes(): digit for image, digit in zip(known, digits, strict=True)}
     seen = {}
-    for part, size in (("train", 300), ("test", 400)):
+    for part, size in (("train", 300), ("validation", 200), ("test", 400)):
         x, y = pairs[f"x_{part}"], pairs[f"y_{part}"]
         assert x.shape == (size, 128)
         halves = [[np.ascontiguousarray(half).tobytes() for half in (row[:64], row[64:])] for row in x]
         np.testing.assert_array_equal([10 * digit_of[left] + digit_of[right] for left, right in halves], y)
         seen[part] = {half for pair in halves for half in pair}
-    assert not seen["train"] & seen["test"]
-    again = datasets.load_digit_pairs(n_train=300, n_test=400, random_state=3)
+    assert len(set.union(*seen.values())) == sum(map(len, seen.values()))
+    again = datasets.load_digit_pairs(n_train=300, n_validation=200, n_test=400, random_state=3)
     np.testing.assert_array_equal(again.x_train, pairs.x_train)
-    assert np.any(datasets.load_digit_pairs(n_train=300, n_test=400, random_state=4).x_train != pairs.x_train)
+    assert np.any(
+        datasets.load_digit_pairs(n_train=300, n_validation=200, n_test=400, random_state=4).x_train != pairs.x_train
+    )
 
 
 def test_numbers_of_pairs_must_be_positive():
-    with pytest.raises(ValueError, match="n_train must be >= 1, got 0"):
-        datasets.load_digit_pairs(n_train=0)
+    with pytest.raises(ValueError, match="n_validation must be >= 1, got 0"):
+        datasets.load_digit_pairs(n_validation=0)
     with pytest.raises(TypeError, match="n_test must be an integer, got 2.5"):
         datasets.load_digit_pairs(n_test=2.5)

@@ -360,19 +360,33 @@ def test_training_on_what_does_not_fit_is_refused(changed, message):
 def test_scales_must_be_positive_and_parts_must_fit():
     with pytest.raises(ValueError, match="scale must be > 0, got 0.0"):
         LogitDoubleDistilledTargets(TEACHER, 0.0)
+    rows, widths = random_rows(0), {"teacher_width": 2, "student_width": 1}
     with pytest.raises(ValueError, match="test must have as many labels as train, 5, got 4"):
-        compare_students(random_rows(0), random_rows(0, n_labels=4), teacher_width=2, student_width=1)
+        compare_students(rows, rows, random_rows(0, n_labels=4), **widths)
+    with pytest.raises(ValueError, match="validation must have as many features as train, 6, got 7"):
+        compare_students(rows, random_rows(0, n_features=7), rows, **widths)
+    with pytest.raises(ValueError, match="scales must hold at least one number, got none"):
+        compare_students(rows, rows, rows, scales=(), **widths)
 
 
 def test_all_methods_are_compared_on_the_same_held_out_rows():
     train, test = random_rows(11, n=40), random_rows(12, n=30)
     settings = {"teacher_width": 4, "student_width": 2, "max_iterations": 20}
-    precisions = compare_students(train, test, random_state=5, **settings)
+    precisions = compare_students(train, test, test, random_state=5, **settings)
     assert precisions.shape == (len(METHODS), 3)
-    teacher = train_ranker(train, OneHotTargets(), width=4, max_iterations=20, random_state=5)
-    np.testing.assert_array_equal(precisions[0], teacher.precision(test))
     np.testing.assert_allclose(precisions[:, 2], test.labels.sum() / (5 * 30))  # all labels are among the best five
-    np.testing.assert_array_equal(compare_students(train, test, random_state=5, **settings), precisions)
+    np.testing.assert_array_equal(compare_students(train, test, test, random_state=5, **settings), precisions)
+
+
+def test_models_take_the_penalty_that_is_best_on_the_validation_rows():
+    """By choosing on the test rows themselves, no model does worse than with a penalty given."""
+    train, test = random_rows(11, n=40), random_rows(12, n=30)
+    settings = {"teacher_width": 4, "student_width": 2, "max_iterations": 20, "random_state": 5}
+    penalties = (1e-4, 3e-2, 10.0)
+    single = [compare_students(train, test, test, penalties=[penalty], **settings)[:2, 0] for penalty in penalties]
+    chosen = compare_students(train, test, test, penalties=penalties, **settings)[:2, 0]
+    assert np.ptp(single, axis=0).min() > 0.0
+    np.testing.assert_array_equal(chosen, np.max(single, axis=0))
 
 
 def test_the_table_has_means_and_paired_differences_with_standard_errors():
