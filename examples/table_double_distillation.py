@@ -41,6 +41,8 @@ def main(
     """Print the table, and return the precisions, shape (n_seeds, n_methods, 3)."""
     if quick:
         n_seeds, penalties, scales, max_iterations = 2, penalties[:1], scales[:1], 30
+    if n_seeds < 2:
+        raise ValueError(f"n_seeds must be >= 2, for standard errors, got {n_seeds!r}")
     files = None if data is None else (load_retrieval_file(data), None if test is None else load_retrieval_file(test))
 
     def one_seed(seed: int) -> np.ndarray:

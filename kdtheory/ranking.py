@@ -56,6 +56,8 @@ class LinearRanker:
 
     def precision(self, rows: LabelledRows, ks: Sequence[int] = (1, 3, 5)) -> np.ndarray:
         """`precision_at_k` on rows for every k, shape (n_ks,), without holding the scores of all rows at once."""
+        if len(rows) == 0:
+            raise ValueError("rows must not be empty, got none")
         total = np.zeros(len(ks))
         for part in _batches(rows):
             scores = self.scores(part.features)

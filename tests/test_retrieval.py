@@ -367,6 +367,8 @@ def test_scales_must_be_positive_and_parts_must_fit():
         compare_students(rows, random_rows(0, n_features=7), rows, **widths)
     with pytest.raises(ValueError, match="scales must hold at least one number, got none"):
         compare_students(rows, rows, rows, scales=(), **widths)
+    with pytest.raises(ValueError, match="rows must not be empty, got none"):
+        TEACHER.precision(rows[:0])
 
 
 def test_all_methods_are_compared_on_the_same_held_out_rows():
@@ -414,6 +416,11 @@ def test_the_example_prints_the_table_of_the_built_in_task(capsys):
     assert precisions.shape == (2, 5, 3)
     assert np.all(precisions <= 1 / np.array([1, 3, 5]))
     assert np.all(precisions[:, 0, 0] > 0.3)  # by chance: 0.01
+
+
+def test_the_example_needs_two_seeds():
+    with pytest.raises(ValueError, match="n_seeds must be >= 2, for standard errors, got 1"):
+        load_example("table_double_distillation").main(n_seeds=1)
 
 
 @pytest.mark.parametrize("with_test", [False, True])
