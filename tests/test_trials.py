@@ -65,7 +65,7 @@ def test_bars_reach_one_standard_error_up_and_down():
 
 def test_the_command_line_is_quick_unless_the_full_size_is_asked_for(capsys):
     parser = trial_parser("An experiment.", Path("figures"))
-    assert vars(parser.parse_args([])) == {"full": False, "trials": None, "jobs": -1, "output": Path("figures")}
+    assert vars(parser.parse_args([])) == {"full": False, "trials": None, "jobs": None, "output": Path("figures")}
     assert parser.parse_args(["--full"]).full
     assert not parser.parse_args(["--quick"]).full
     with pytest.raises(SystemExit):

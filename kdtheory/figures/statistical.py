@@ -55,7 +55,7 @@ def draw_level(axes: Axes, trials: np.ndarray, label: str, *, color: str = "blac
 
 def draw_oracle(axes: Axes, x: np.ndarray, auc: np.ndarray) -> None:
     """Draw the area under the ROC curve of the Bayes probabilities, which no student exceeds."""
-    axes.plot(x, auc, color="0.8", linewidth=4.0, label="oracle", zorder=0)
+    axes.plot(x, auc, color="0.75", linewidth=2.4, label="oracle", zorder=0)
 
 
 def draw_student_against_teacher(

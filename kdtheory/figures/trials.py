@@ -75,13 +75,13 @@ def trial_parser(description: str, output: Path) -> ArgumentParser:
     --------
     >>> arguments = trial_parser("An experiment.", Path("figures")).parse_args(["--full", "--trials", "10"])
     >>> arguments.full, arguments.trials, arguments.jobs
-    (True, 10, -1)
+    (True, 10, None)
     """
     parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--full", action="store_true", help="as many trials and points as the paper")
     size.add_argument("--quick", dest="full", action="store_false", help="few trials and points, as by default")
     parser.add_argument("--trials", type=int, metavar="N", help="number of trials, whatever the size")
-    parser.add_argument("--jobs", type=int, metavar="N", default=-1, help="processes; default: one on every core")
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes; default: 1, or -1 (all cores) if full")
     parser.add_argument("--output", type=Path, metavar="FOLDER", default=output, help="where to write the figures")
     return parser
