@@ -119,4 +119,5 @@ def draw(run: dict[str, np.ndarray]) -> Figure:
 if __name__ == "__main__":
     mpl.use("Agg")
     arguments = trial_parser(__doc__, OUTPUT).parse_args()
-    save_figures(main(arguments.full, arguments.trials, arguments.jobs), arguments.output)
+    jobs = arguments.jobs or (-1 if arguments.full else 1)
+    save_figures(main(arguments.full, arguments.trials, jobs), arguments.output)

@@ -108,14 +108,14 @@ def draw(run: dict[str, np.ndarray]) -> Figure:
         axes.minorticks_off()
     draw_level(scores, run["one-hot"], "labels")
     draw_level(scores, run["Bayes"], "Bayes probabilities", color=COLORS[3])
-    for name, color, marker, below in (("small", COLORS[1], "s", -9), ("large", COLORS[2], "^", 3)):
+    for name, color, marker, offset in (("small", COLORS[1], "s", (3, -9)), ("large", COLORS[2], "^", (-9, -8))):
         values = run[f"{name} error"], run[f"{name} score"]
         draw_student_against_teacher(both, *values, name, color=color, marker=marker)
         for depth, x, y in zip(DEPTHS, *(np.mean(value, axis=0) for value in values), strict=True):
-            both.annotate(str(depth), (x, y), (3, below), textcoords="offset points", fontsize=6.5, color=color)
+            both.annotate(str(depth), (x, y), offset, textcoords="offset points", fontsize=6.5, color=color)
     errors.set(title="(a) teacher", ylabel="teacher's MSE", ylim=(0.0, None))
     scores.set(title="(b) student", ylabel="student's AUC")
-    both.set(title="(c) depths", xlim=(0.0, 0.19))
+    both.set(title="(c) depths", xlim=(-0.012, 0.19))
     figure.legend(*scores.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
@@ -123,4 +123,5 @@ def draw(run: dict[str, np.ndarray]) -> Figure:
 if __name__ == "__main__":
     mpl.use("Agg")
     arguments = trial_parser(__doc__, OUTPUT).parse_args()
-    save_figures(main(arguments.full, arguments.trials, arguments.jobs), arguments.output)
+    jobs = arguments.jobs or (-1 if arguments.full else 1)
+    save_figures(main(arguments.full, arguments.trials, jobs), arguments.output)

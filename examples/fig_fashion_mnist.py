@@ -138,4 +138,5 @@ if __name__ == "__main__":
     parser = trial_parser(__doc__, OUTPUT)
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder with fashion_mnist.npz")
     arguments = parser.parse_args()
-    save_figures(main(arguments.full, arguments.trials, arguments.jobs, arguments.data), arguments.output)
+    jobs = arguments.jobs or (-1 if arguments.full else 1)
+    save_figures(main(arguments.full, arguments.trials, jobs, arguments.data), arguments.output)

@@ -151,7 +151,7 @@ def draw(runs: dict[str, dict[str, np.ndarray]]) -> Figure:
         draw_trials(above, x, {"labels (one-hot)": run["labels"], "Bayes probabilities": run["Bayes"]})
         draw_trials(below, x, {"gain": run["gain"]}, first_color=2)
         above.set_title(f"{title} (as printed)" if x is sizes and oracle[0] > 0.99 else title)
-        below.set(yscale="log", xlabel="points $N$" if x is sizes else "distance $r$ of the means")
+        below.set(yscale="log", ylim=(1e-7, 0.4), xlabel="points $N$" if x is sizes else "distance $r$ of the means")
         if x is sizes:
             above.set(xscale="log", ylim=(0.76, 1.01))
     free = runs["(a) means ±0.3, no penalty"]["gain"]
@@ -166,4 +166,5 @@ def draw(runs: dict[str, dict[str, np.ndarray]]) -> Figure:
 if __name__ == "__main__":
     mpl.use("Agg")
     arguments = trial_parser(__doc__, OUTPUT).parse_args()
-    save_figures(main(arguments.full, arguments.trials, arguments.jobs), arguments.output)
+    jobs = arguments.jobs or (-1 if arguments.full else 1)
+    save_figures(main(arguments.full, arguments.trials, jobs), arguments.output)
