@@ -94,7 +94,7 @@ def draw(run: dict[str, np.ndarray]) -> Figure:
     """Draw the errors of the teachers, their parts, and the scores of the students against them."""
     figure, (grid, parts, students) = plt.subplots(1, 3, figsize=(5.5, 2.6))
     errors = run["squared bias"] + run["variance"]
-    noises, biases, sample = np.linspace(0.0, NOISES[-1], 21), np.linspace(0.0, BIASES[-1], 21), PROBLEM.sample(1000)
+    noises, biases, sample = np.linspace(0.0, NOISES[-1], 16), np.linspace(0.0, BIASES[-1], 16), PROBLEM.sample(400)
     fine = [
         [
             teacher_error(draw_teachers(sample, bias, noise, 0), sample.bayes_probabilities).mean_squared_error

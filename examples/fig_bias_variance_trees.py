@@ -56,8 +56,8 @@ def learn(seed: int, *, n_test: int) -> dict[str, np.ndarray]:
     rng, problem = np.random.default_rng(seed), SlabClasses()
     sample, large, test = (problem.sample(count, rng) for count in (N_STUDENT, N_TEACHER, n_test))
     result = {
-        "one-hot": np.float64(score(sample.y, sample, test, seed)),
-        "Bayes": np.float64(score(sample.bayes_probabilities, sample, test, seed)),
+        "one-hot": np.array(score(sample.y, sample, test, seed)),
+        "Bayes": np.array(score(sample.bayes_probabilities, sample, test, seed)),
     }
     for name, seen in (("small", sample), ("large", large)):
         teachers = [

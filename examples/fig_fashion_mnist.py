@@ -94,8 +94,8 @@ def learn(images: Images, seed: int) -> dict[str, np.ndarray]:
             scores.append(score(X, teacher, images))
     shape = (len(BIASES), len(NOISES))
     return {
-        "accuracy": np.float64(network.score(images.X_test, images.y_test)),
-        "labels": np.float64(score(X, np.eye(strong.shape[1])[images.y[least]], images)),
+        "accuracy": np.array(network.score(images.X_test, images.y_test)),
+        "labels": np.array(score(X, np.eye(strong.shape[1])[images.y[least]], images)),
         "error": np.reshape(errors, shape),
         "score": np.reshape(scores, shape),
     }

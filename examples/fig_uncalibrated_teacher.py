@@ -48,7 +48,7 @@ def learn(seed: int, *, n_test: int) -> dict[str, np.ndarray]:
     sample, test = PROBLEM.sample(N_POINTS, rng), PROBLEM.sample(n_test, rng)
     distorted = [distort_probabilities(sample.bayes_probabilities[:, 1], amount=amount) for amount in AMOUNTS]
     return {
-        "labels": np.float64(score(sample.y, sample, test)),
+        "labels": np.array(score(sample.y, sample, test)),
         "distorted": np.array([score(np.column_stack([1.0 - u, u]), sample, test) for u in distorted]),
     }
 

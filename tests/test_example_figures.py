@@ -255,7 +255,7 @@ def test_noise_on_the_log_odds_is_the_square_of_what_the_paper_calls_sigma(drawn
     for noise, squared_bias, variance in zip(example.NOISES, *reversed(list(curves_of(parts).values())), strict=True):
         teacher = noisy_sigmoid_teacher(log_odds, noise=noise**2, random_state=3)
         expected = 2.0 * np.mean((teacher - sample.bayes_probabilities[:, 1]) ** 2)
-        np.testing.assert_allclose(squared_bias + variance, expected, rtol=0.1, atol=1e-25)
+        np.testing.assert_allclose(squared_bias + variance, expected, rtol=0.2, atol=1e-25)
 
 
 def test_the_score_falls_with_the_distortion_and_the_printed_branch_is_shown_to_leave_the_unit_interval(drawn, capsys):

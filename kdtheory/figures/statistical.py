@@ -80,7 +80,7 @@ def draw_student_against_teacher(
     axes.set(xlabel="teacher's MSE", ylabel="student's AUC")
 
 
-def draw_teacher_errors(axes: Axes, noises: Sequence[float], biases: Sequence[float], errors: np.ndarray) -> None:
+def draw_teacher_errors(axes: Axes, noises: np.ndarray, biases: np.ndarray, errors: np.ndarray) -> None:
     """Draw the mean squared error of teachers with noise and bias as a map, with lines where it is equal.
 
     Source: Menon et al. (2020), Figure 6.
@@ -88,9 +88,9 @@ def draw_teacher_errors(axes: Axes, noises: Sequence[float], biases: Sequence[fl
     Parameters
     ----------
     axes : matplotlib.axes.Axes
-    noises : sequence of m floats
+    noises : array of shape (m,)
         σ, ascending.
-    biases : sequence of k floats
+    biases : array of shape (k,)
         α, ascending.
     errors : array of shape (k, m)
         Mean squared errors.
