@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 import numpy as np
+from scipy.special import ndtr, ndtri
+
+from kdtheory._validation import require_generator, require_nonnegative, require_positive_integer
+from kdtheory.soft_labels import sigmoid
 
 
 class PublishedLosses(NamedTuple):
@@ -94,3 +99,144 @@ _NOISY_SINE = (
     -0.3469066003991437,
     0.5589512650600734,
 )
+
+
+class BinarySample(NamedTuple):
+    """Points of two classes, with labels and the probabilities that they were drawn from.
+
+    Attributes
+    ----------
+    X : array of shape (n, n_features)
+    y : array of n integers
+        0 or 1.
+    bayes_probabilities : array of shape (n, 2)
+        Of the labels given the points.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    bayes_probabilities: np.ndarray
+
+    def head(self, n_points: int) -> BinarySample:
+        """Return the first points."""
+        return BinarySample(self.X[:n_points], self.y[:n_points], self.bayes_probabilities[:n_points])
+
+
+@dataclass(frozen=True)
+class GaussianClasses:
+    """Two equally likely Gaussian classes with identity covariance and the means ±(mean, …, mean).
+
+    The Bayes log-odds are linear, `θ*ᵀx` with `θ* = 2·(mean, …, mean)`: logistic regression is well specified.
+
+    Parameters
+    ----------
+    mean : float
+        >= 0, of every coordinate of class 1.
+    n_features : int, default 10
+
+    Notes
+    -----
+    Source: Menon et al. (2020), section 5.1, with mean 1; there the classes hardly overlap (`oracle_auc` .999996).
+
+    Examples
+    --------
+    >>> problem = GaussianClasses(mean=0.3)
+    >>> round(problem.distance, 3), round(problem.oracle_auc, 3)
+    (1.897, 0.91)
+    >>> X, y, bayes_probabilities = problem.sample(5, random_state=0)
+    >>> X.shape, y.shape, bayes_probabilities.shape
+    ((5, 10), (5,), (5, 2))
+    """
+
+    mean: float
+    n_features: int = 10
+
+    def __post_init__(self) -> None:
+        require_nonnegative("mean", self.mean)
+        require_positive_integer("n_features", self.n_features)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Weights θ* of the Bayes log-odds, shape (n_features,)."""
+        return np.full(self.n_features, 2.0 * self.mean)
+
+    @property
+    def distance(self) -> float:
+        """Distance r of the two means."""
+        return 2.0 * self.mean * math.sqrt(self.n_features)
+
+    @property
+    def oracle_auc(self) -> float:
+        """Area under the ROC curve of the Bayes probabilities, `Φ(r/√2)`."""
+        return float(ndtr(self.distance / math.sqrt(2.0)))
+
+    def auc(self, weights: np.ndarray) -> float:
+        """Area under the ROC curve of the score `wᵀx` on all points: `Φ(√2·wᵀμ/‖w‖)`, and 1/2 for w = 0."""
+        length = np.linalg.norm(weights)
+        return float(ndtr(math.sqrt(2.0) * self.mean * np.sum(weights) / length)) if length > 0.0 else 0.5
+
+    def log_odds(self, X: np.ndarray) -> np.ndarray:
+        """Bayes log-odds of class 1 at points of shape (n, n_features)."""
+        return X @ self.weights
+
+    def sample(self, n_points: SupportsIndex, random_state: Any = 0) -> BinarySample:
+        """Draw independent points, from an int or a numpy.random.Generator."""
+        rng = require_generator("random_state", random_state)
+        labels = rng.integers(0, 2, require_positive_integer("n_points", n_points))
+        X = (2.0 * labels[:, None] - 1.0) * self.mean + rng.standard_normal((len(labels), self.n_features))
+        return BinarySample(X, labels, _both(self.log_odds(X)))
+
+
+@dataclass(frozen=True)
+class SlabClasses:
+    """Standard normal points with the class probability `σ(2·(‖x‖∞ − ½))`: the negatives fill a square around zero.
+
+    Parameters
+    ----------
+    n_features : int, default 2
+
+    Notes
+    -----
+    Source: Menon et al. (2020), section 5.2.
+
+    Examples
+    --------
+    >>> X, y, bayes_probabilities = SlabClasses().sample(5, random_state=0)
+    >>> X.shape, y.shape, bayes_probabilities.shape
+    ((5, 2), (5,), (5, 2))
+    >>> round(SlabClasses().oracle_auc, 4)
+    0.7599
+    """
+
+    n_features: int = 2
+
+    def __post_init__(self) -> None:
+        require_positive_integer("n_features", self.n_features)
+
+    @property
+    def oracle_auc(self) -> float:
+        """Area under the ROC curve of the Bayes probabilities, by the midpoint rule."""
+        share = (np.arange(100_000) + 0.5) / 100_000  # of the points with a smaller ‖x‖∞
+        positive = sigmoid(_slab_log_odds(ndtri(0.5 + 0.5 * share ** (1.0 / self.n_features))))
+        below = np.cumsum(1.0 - positive) - 0.5 * (1.0 - positive)
+        return float(positive @ below / (np.sum(positive) * np.sum(1.0 - positive)))
+
+    def log_odds(self, X: np.ndarray) -> np.ndarray:
+        """Bayes log-odds of class 1 at points of shape (n, n_features)."""
+        return _slab_log_odds(np.max(np.abs(X), axis=1))
+
+    def sample(self, n_points: SupportsIndex, random_state: Any = 0) -> BinarySample:
+        """Draw independent points, from an int or a numpy.random.Generator."""
+        rng = require_generator("random_state", random_state)
+        X = rng.standard_normal((require_positive_integer("n_points", n_points), self.n_features))
+        probabilities = _both(self.log_odds(X))
+        return BinarySample(X, (rng.random(len(X)) < probabilities[:, 1]).astype(int), probabilities)
+
+
+def _slab_log_odds(largest: np.ndarray) -> np.ndarray:
+    return 2.0 * (largest - 0.5)
+
+
+def _both(log_odds: np.ndarray) -> np.ndarray:
+    """Probabilities of both classes, each with its own digits."""
+    return np.column_stack([sigmoid(-log_odds), sigmoid(log_odds)])

@@ -5,11 +5,22 @@ import re
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.container import ErrorbarContainer
+from scipy.stats import norm
 
+from kdtheory import noisy_sigmoid_teacher
 from kdtheory.figures import save_figures
 from tests.examples import EXAMPLES, load_example
 
 NAMES = sorted(path.stem for path in EXAMPLES.glob("fig_*.py"))
+OF_TRIALS = {
+    "fig_gaussian_bayes_teacher": 4,
+    "fig_bias_variance_trees": 4,
+    "fig_bias_variance_noise": 4,
+    "fig_uncalibrated_teacher": 4,
+    "fig_fashion_mnist": 2,
+}
+"""Scripts whose curves are means over trials, and how many of these are drawn here."""
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +30,8 @@ def drawn():
 
     def draw(name, capsys):
         if name not in cache:
-            cache[name] = load_example(name).main(), capsys.readouterr().out
+            size = {"trials": OF_TRIALS[name]} if name in OF_TRIALS else {}
+            cache[name] = load_example(name).main(**size), capsys.readouterr().out
         return cache[name]
 
     yield draw
@@ -33,7 +45,7 @@ def test_figures_have_the_text_width_of_a_paper_and_legible_type(name, drawn, ca
         left = [axes for axes in figure.axes if axes.get_subplotspec().is_first_col()]
         assert all(axes.get_ylabel() for axes in left)
         for axes in figure.axes:
-            assert axes.get_xlabel()
+            assert axes.get_xlabel() or not axes.xaxis.get_tick_params()["labelbottom"]
             assert all(label.get_fontsize() >= 6.5 for label in axes.get_xticklabels() + axes.get_yticklabels())
 
 
@@ -161,3 +173,125 @@ def test_the_axes_of_a_search_say_the_unit_and_hold_the_marks_and_the_gain_below
         assert len(marks) == 2
         low = min(float(np.min(line.get_ydata())) for line in axes.lines)
         assert top < low < max(float(mark.get_ydata()[0]) for mark in marks) < axes.get_ylim()[1]
+
+
+@pytest.mark.parametrize("name", OF_TRIALS)
+def test_every_curve_of_trials_has_the_standard_errors_of_its_means(name, drawn, capsys):
+    for figure in drawn(name, capsys)[0].values():
+        with_errors = [
+            axes for axes in figure.axes if any(isinstance(one, ErrorbarContainer) for one in axes.containers)
+        ]
+        assert len(with_errors) >= len(figure.axes) - 1  # one panel may show what is exact
+        for axes in with_errors:
+            for container in axes.containers:
+                assert container.has_yerr
+                heights = [bar[:, 1] for bar in container.lines[2][-1].get_segments()]
+                assert np.ptp(heights, axis=1).max() > 0.0
+                np.testing.assert_allclose(np.mean(heights, axis=1), container.lines[0].get_ydata(), rtol=1e-9)
+
+
+def curves_of(axes):
+    """Means by label."""
+    return {one.get_label(): np.asarray(one.lines[0].get_ydata()) for one in axes.containers}
+
+
+def test_bayes_teachers_gain_most_from_few_points_and_never_pass_the_oracle(drawn, capsys):
+    example = load_example("fig_gaussian_bayes_teacher")
+    figure, printed = drawn("fig_gaussian_bayes_teacher", capsys)
+    panels = np.reshape(figure["gaussian_bayes_teacher"].axes, (2, 3))
+    gain = curves_of(panels[1, 1])["gain"]
+    sizes = dict(zip(example.SIZES, gain, strict=True))
+    assert sizes[20] > 0.03
+    assert sizes[20] > sizes[100] > sizes[1000] > 0.0
+    for above, below in panels.T:
+        curves, (oracle,) = curves_of(above), (line for line in above.lines if line.get_label() == "oracle")
+        np.testing.assert_allclose(
+            curves["Bayes probabilities"] - curves["labels (one-hot)"], curves_of(below)["gain"], atol=1e-12
+        )
+        assert np.all(curves["Bayes probabilities"] < oracle.get_ydata() + 0.01)  # of a finite test set
+    np.testing.assert_allclose(oracle.get_ydata(), norm.cdf(oracle.get_xdata() / np.sqrt(2.0)), rtol=1e-9)
+    assert all(f"{size:5d}  " in printed for size in example.SIZES)
+
+
+def test_samples_have_both_labels_and_bayes_probabilities_without_a_penalty_give_the_oracle():
+    example = load_example("fig_gaussian_bayes_teacher")
+    rng = np.random.default_rng(0)
+    assert all(len(np.unique(example.sample_both(example.PRINTED, 2, rng).y)) == 2 for _ in range(20))
+    sample, test = example.INFORMATIVE.sample(30, rng), example.INFORMATIVE.sample(500, rng)
+    _, bayes = example.learn(sample, test, C=np.inf)
+    np.testing.assert_allclose(bayes, example.roc_auc_score(test.y, test.bayes_probabilities[:, 1]), atol=1e-4)
+
+
+def test_with_many_points_depth_eight_is_nearest_to_the_bayes_probabilities(drawn, capsys):
+    example = load_example("fig_bias_variance_trees")
+    teachers, students, both = drawn("fig_bias_variance_trees", capsys)[0]["bias_variance_trees"].axes
+    few, many = curves_of(teachers).values()
+    assert example.DEPTHS[np.argmin(many)] == 8
+    assert example.DEPTHS[np.argmin(few)] < 8
+    assert np.all(many < few)
+    for x, y, line in zip(curves_of(teachers).values(), curves_of(students).values(), both.containers, strict=True):
+        np.testing.assert_array_equal(line.lines[0].get_xydata(), np.column_stack([x, y]))
+
+
+def test_bias_and_noise_add_to_the_error_of_a_teacher_and_noise_takes_from_its_student(drawn, capsys):
+    example = load_example("fig_bias_variance_noise")
+    figure, printed = drawn("fig_bias_variance_noise", capsys)
+    _, parts, students = figure["bias_variance_noise"].axes
+    assert all(np.all(np.diff(values) > 0.0) for values in curves_of(parts).values())
+    assert all(values[0] < 1e-25 for values in curves_of(parts).values())
+    assert len(students.containers) == len(example.BIASES)
+    for container in students.containers:
+        errors, scores = np.transpose(container.lines[0].get_xydata())
+        assert np.all(np.diff(errors) > 0.0)
+        assert scores[-1] < scores[0] - 0.02
+    assert float(printed.splitlines()[-1].split(":")[1]) < -0.6
+
+
+def test_noise_on_the_log_odds_is_the_square_of_what_the_paper_calls_sigma(drawn, capsys):
+    example = load_example("fig_bias_variance_noise")
+    parts = drawn("fig_bias_variance_noise", capsys)[0]["bias_variance_noise"].axes[1]
+    sample = example.GaussianClasses(mean=0.3).sample(200_000, 9)
+    log_odds = example.GaussianClasses(mean=0.3).log_odds(sample.X)
+    for noise, squared_bias, variance in zip(example.NOISES, *reversed(list(curves_of(parts).values())), strict=True):
+        teacher = noisy_sigmoid_teacher(log_odds, noise=noise**2, random_state=3)
+        expected = 2.0 * np.mean((teacher - sample.bayes_probabilities[:, 1]) ** 2)
+        np.testing.assert_allclose(squared_bias + variance, expected, rtol=0.2, atol=1e-25)
+
+
+def test_the_score_falls_with_the_distortion_and_the_printed_branch_is_shown_to_leave_the_unit_interval(drawn, capsys):
+    distortions, students = drawn("fig_uncalibrated_teacher", capsys)[0]["uncalibrated_teacher"].axes
+    lines = {line.get_label(): np.asarray(line.get_ydata()) for line in distortions.lines}
+    (printed,) = (values for label, values in lines.items() if label.startswith("printed"))
+    assert printed.max() == 1.5
+    np.testing.assert_allclose(lines[r"$\alpha = 1$"], np.linspace(0.0, 1.0, 401), atol=1e-15)
+    scores, (labels,) = (
+        curves_of(students)["distorted probabilities"],
+        (line.get_ydata()[0] for line in students.lines if line.get_label() == "labels (one-hot)"),
+    )
+    assert np.all(np.diff(scores) < 0.0)
+    assert labels < scores[-1]
+
+
+def test_students_of_less_noisy_teachers_of_images_are_better(drawn, capsys):
+    figure, printed = drawn("fig_fashion_mnist", capsys)
+    for container in figure["fashion_mnist"].axes[0].containers:
+        errors, scores = np.transpose(container.lines[0].get_xydata())
+        assert np.all(np.diff(errors) > 0.0)
+        assert scores[0] > scores[-1]
+    assert "digits" in figure["fashion_mnist"].axes[0].get_title()
+    assert float(printed.split(":")[1].split("±")[0]) > 0.85
+
+
+def test_fashion_mnist_is_read_from_a_folder(tmp_path):
+    example = load_example("fig_fashion_mnist")
+    rng = np.random.default_rng(0)
+    arrays = {
+        f"x_{part}": rng.integers(0, 256, (n, 28, 28)).astype(np.uint8) for part, n in (("train", 30), ("test", 20))
+    }
+    labels = {f"y_{part}": rng.integers(0, 10, n).astype(np.uint8) for part, n in (("train", 30), ("test", 20))}
+    np.savez(tmp_path / "fashion_mnist.npz", **arrays, **labels)
+    images = example.read_fashion(tmp_path)
+    np.testing.assert_allclose(images.X, arrays["x_train"].reshape(30, 784) / 255.0, rtol=1e-6)
+    np.testing.assert_allclose(images.X_test, arrays["x_test"].reshape(20, 784) / 255.0, rtol=1e-6)
+    np.testing.assert_array_equal(images.y, labels["y_train"])
+    np.testing.assert_array_equal(images.y_test, labels["y_test"])

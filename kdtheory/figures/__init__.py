@@ -18,6 +18,15 @@ from kdtheory.figures.selfdistill import (
     draw_solutions,
     write_label_weights,
 )
+from kdtheory.figures.statistical import (
+    draw_distortions,
+    draw_level,
+    draw_oracle,
+    draw_student_against_teacher,
+    draw_teacher_errors,
+    draw_trials,
+    mean_and_error,
+)
 from kdtheory.figures.style import STYLE
 
 __all__ = [
@@ -27,14 +36,21 @@ __all__ = [
     "HeldOutErrorDisplay",
     "LabelWeightsDisplay",
     "component_lengths",
+    "draw_distortions",
     "draw_eigenspace",
     "draw_exaggeration",
     "draw_filters",
+    "draw_level",
+    "draw_oracle",
     "draw_risk",
     "draw_separation",
     "draw_shrinkage",
     "draw_shrinkage_ratios",
     "draw_solutions",
+    "draw_student_against_teacher",
+    "draw_teacher_errors",
+    "draw_trials",
+    "mean_and_error",
     "save_figures",
     "write_label_weights",
 ]

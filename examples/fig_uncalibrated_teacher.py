@@ -1,0 +1,97 @@
+"""A teacher's accuracy does not say what its student gains: distorted probabilities with the same decisions are worse.
+
+Menon et al. (2020), Figure 7: the Bayes probabilities u of the Gaussian classes with means ±0.3 are distorted to
+Ψ_α(u), which is on the same side of 1/2, and taught to logistic regression (scikit-learn's, C = 1) on 100 points.
+(a) The distortion; as printed its upper branch leaves [0, 1] and is not the identity at α = 1, with a second factor
+1/2 it is. (b) AUC of the student, which falls as α grows, in the end still far above that of a student of labels.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from kdtheory import distort_probabilities
+from kdtheory.estimators import SoftLabelClassifier
+from kdtheory.figures import STYLE, draw_distortions, draw_level, draw_oracle, draw_trials, mean_and_error, save_figures
+from kdtheory.figures.trials import run_trials, trial_parser
+from kdtheory.problems import BinarySample, GaussianClasses
+
+OUTPUT = Path(__file__).resolve().parents[1] / "figures"
+AMOUNTS = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
+PROBLEM = GaussianClasses(mean=0.3)
+N_POINTS = 100
+REFERENCE = (0.9105, 0.9103, 0.9100, 0.9095, 0.9087, 0.9076, 0.9064)
+REFERENCE_LABELS = 0.8890
+"""AUC of students, of an independent run of 100 trials."""
+
+
+def main(full: bool = False, trials: int | None = None, jobs: int | None = None) -> dict[str, Figure]:
+    """Print scores of students beside the reference values, and return the figure by file name."""
+    n_trials, n_test = trials or (100 if full else 20), 10_000 if full else 2_000
+    run = run_trials(partial(learn, n_test=n_test), n_trials, jobs=jobs, title="figure 7")
+    print_table(run)
+    with plt.style.context(STYLE):
+        return {"uncalibrated_teacher": draw(run)}
+
+
+def learn(seed: int, *, n_test: int) -> dict[str, np.ndarray]:
+    """AUC of the student of labels, and of those of distorted probabilities."""
+    rng = np.random.default_rng(seed)
+    sample, test = PROBLEM.sample(N_POINTS, rng), PROBLEM.sample(n_test, rng)
+    distorted = [distort_probabilities(sample.bayes_probabilities[:, 1], amount=amount) for amount in AMOUNTS]
+    return {
+        "labels": np.array(score(sample.y, sample, test)),
+        "distorted": np.array([score(np.column_stack([1.0 - u, u]), sample, test) for u in distorted]),
+    }
+
+
+def score(targets: np.ndarray, sample: BinarySample, test: BinarySample) -> float:
+    """AUC of logistic regression on labels or probabilities."""
+    student = SoftLabelClassifier(LogisticRegression()).fit(sample.X, targets)
+    return float(roc_auc_score(test.y, student.estimator_.decision_function(test.X)))
+
+
+def print_table(run: dict[str, np.ndarray]) -> None:
+    """Print scores, and how far they are below those of the Bayes teacher, beside the reference values."""
+    print(f"AUC of {len(run['labels'])} trials, oracle {PROBLEM.oracle_auc:.4f}; [reference]")
+    print("labels {:.4f} ± {:.4f} [{:.4f}]".format(*mean_and_error(run["labels"]), REFERENCE_LABELS))
+    print(f"{'alpha':>6}  {'student':<26}  below the student of Bayes probabilities")
+    loss = run["distorted"][:, :1] - run["distorted"]
+    for k, amount in enumerate(AMOUNTS):
+        (mean, error), (below, below_error) = mean_and_error(run["distorted"][:, k]), mean_and_error(loss[:, k])
+        print(
+            f"{amount:6g}  {mean:.4f} ± {error:.4f} [{REFERENCE[k]:.4f}]  "
+            f"{below:.5f} ± {below_error:.5f} [{REFERENCE[0] - REFERENCE[k]:.4f}]"
+        )
+
+
+def draw(run: dict[str, np.ndarray]) -> Figure:
+    """Draw the distortion, and the scores of students against it."""
+    figure, (distortion, students) = plt.subplots(1, 2, figsize=(5.5, 2.6))
+    draw_distortions(distortion, (1.0, 2.0, 5.0, 30.0))
+    distortion.legend(loc="lower right", labelspacing=0.2)
+    amounts = np.array(AMOUNTS)
+    draw_oracle(students, amounts, np.full(len(amounts), PROBLEM.oracle_auc))
+    draw_trials(students, amounts, {"distorted probabilities": run["distorted"]}, first_color=1)
+    draw_level(students, run["labels"], "labels (one-hot)")
+    students.set(xscale="log", xlabel=r"distortion $\alpha$", ylabel="student's AUC", title="(b) students")
+    students.set_xticks([1, 3, 10, 30], labels=["1", "3", "10", "30"])
+    students.minorticks_off()
+    students.legend(loc="center right")
+    distortion.set_title("(a) teachers")
+    return figure
+
+
+if __name__ == "__main__":
+    mpl.use("Agg")
+    arguments = trial_parser(__doc__, OUTPUT).parse_args()
+    jobs = arguments.jobs or (-1 if arguments.full else 1)
+    save_figures(main(arguments.full, arguments.trials, jobs), arguments.output)

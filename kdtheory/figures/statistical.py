@@ -1,0 +1,123 @@
+"""Teachers' probabilities and their students over many trials: means with standard errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+
+from kdtheory.soft_labels import distort_probabilities
+
+COLORS = ("black", "#0072b2", "#d55e00", "#009e73", "#cc79a7")
+"""Colours of curves in the order in which they are drawn."""
+
+
+def mean_and_error(trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over trials of shape (n_trials, ...), and its standard error.
+
+    Examples
+    --------
+    >>> mean_and_error(np.array([1.0, 3.0]))
+    (np.float64(2.0), np.float64(1.0))
+    """
+    return np.mean(trials, axis=0), np.std(trials, axis=0, ddof=1) / np.sqrt(len(trials))
+
+
+def draw_trials(axes: Axes, x: np.ndarray, curves: Mapping[str, np.ndarray], *, first_color: int = 0) -> None:
+    """Draw curves of trials, the mean of each with its standard error.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    x : array of shape (m,)
+    curves : mapping of str to array of shape (n_trials, m)
+        Values by label.
+    first_color : int, default 0
+        Which of the colours the first curve has.
+    """
+    markers = ("o", "s", "^", "v", "D")
+    for number, (label, trials) in enumerate(curves.items(), first_color):
+        mean, error = mean_and_error(trials)
+        axes.errorbar(
+            x, mean, error, color=COLORS[number], marker=markers[number], markersize=3, capsize=1.5, label=label
+        )
+
+
+def draw_level(axes: Axes, trials: np.ndarray, label: str, *, color: str = "black") -> None:
+    """Draw the mean of trials of shape (n_trials,) as a level, in a band of ± its standard error."""
+    mean, error = mean_and_error(trials)
+    axes.axhline(float(mean), color=color, linestyle=(0, (4, 2)), linewidth=1.0, label=label, zorder=1)
+    axes.axhspan(float(mean - error), float(mean + error), color=color, alpha=0.15, linewidth=0.0, zorder=0)
+
+
+def draw_oracle(axes: Axes, x: np.ndarray, auc: np.ndarray) -> None:
+    """Draw the area under the ROC curve of the Bayes probabilities, which no student exceeds."""
+    axes.plot(x, auc, color="0.75", linewidth=2.4, label="oracle", zorder=0)
+
+
+def draw_student_against_teacher(
+    axes: Axes, teacher_errors: np.ndarray, student_scores: np.ndarray, label: str, *, color: Any, marker: str = "o"
+) -> None:
+    """Draw scores of students against the mean squared error of their teachers, with standard errors of both.
+
+    Source: Menon et al. (2020), Figures 4 and 5.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    teacher_errors, student_scores : array of shape (n_trials, m)
+        Of m teachers, joined by a line in their order.
+    label : str
+    color : colour of matplotlib
+    marker : str, default "o"
+    """
+    (x, x_error), (y, y_error) = mean_and_error(teacher_errors), mean_and_error(student_scores)
+    style: dict[str, Any] = {"color": color, "marker": marker, "markersize": 3, "linewidth": 0.8, "elinewidth": 0.8}
+    axes.errorbar(x, y, y_error, x_error, label=label, **style)
+    axes.set(xlabel="teacher's MSE", ylabel="student's AUC")
+
+
+def draw_teacher_errors(axes: Axes, noises: np.ndarray, biases: np.ndarray, errors: np.ndarray) -> None:
+    """Draw the mean squared error of teachers with noise and bias as a map, with lines where it is equal.
+
+    Source: Menon et al. (2020), Figure 6.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    noises : array of shape (m,)
+        σ, ascending.
+    biases : array of shape (k,)
+        α, ascending.
+    errors : array of shape (k, m)
+        Mean squared errors.
+    """
+    axes.pcolormesh(noises, biases, errors, shading="gouraud", rasterized=True)
+    lines = axes.contour(noises, biases, errors, levels=8, colors="white", linewidths=0.7)
+    axes.clabel(lines, fontsize=6.5, fmt="%.2f")
+    axes.set(xlabel=r"noise $\sigma$", ylabel=r"bias $\alpha$")
+
+
+def draw_distortions(axes: Axes, amounts: Sequence[float]) -> None:
+    """Draw distorted probabilities against Bayes probabilities, and dotted the upper branch as it is printed.
+
+    Source: Menon et al. (2020), Figure 7(a) and appendix B.2.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    amounts : sequence of float
+        α, ascending; the printed branch is drawn for the second.
+    """
+    u = np.linspace(0.0, 1.0, 401)
+    colors = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, len(amounts)))
+    for amount, color in zip(amounts, colors, strict=True):
+        axes.plot(u, distort_probabilities(u, amount=amount), color=color, label=rf"$\alpha = {amount:g}$")
+    upper = u[u >= 0.5]
+    printed = 0.5 + (2.0 * upper - 1.0) ** (1.0 / amounts[1])
+    axes.plot(upper, printed, ":", color=colors[1], label=rf"printed, $\alpha = {amounts[1]:g}$")
+    axes.axhline(1.0, color="0.8", linewidth=0.6, zorder=0)
+    axes.set(xlabel="Bayes probability $u$", ylabel=r"$\Psi_\alpha(u)$")

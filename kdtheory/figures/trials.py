@@ -1,0 +1,87 @@
+"""Trials of an experiment: run in parallel, with one seed each, as asked for on the command line.
+
+Needs scikit-learn and tqdm besides matplotlib: `pip install "kdtheory[examples]"`.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, SupportsIndex
+
+import numpy as np
+from sklearn.utils.parallel import Parallel, delayed
+from tqdm import tqdm
+
+from kdtheory._validation import require_positive_integer
+
+
+def run_trials(
+    trial: Callable[[int], Mapping[str, Any]], n_trials: SupportsIndex, *, jobs: int | None = None, title: str = ""
+) -> dict[str, np.ndarray]:
+    """Run a trial with the seeds 0, 1, … and stack what it returns, with a progress bar.
+
+    Parameters
+    ----------
+    trial : callable
+        Takes a seed, and returns arrays or numbers by name.
+    n_trials : int
+        At least 2, for standard errors.
+    jobs : int, optional
+        Processes, -1 for one on every core. By default one, or what `joblib.parallel_config` says, which can also hand
+        the trials to a Dask or Ray cluster.
+    title : str, default ""
+        Written before the progress bar.
+
+    Returns
+    -------
+    dict of str to array of shape (n_trials, ...)
+        The same for every number of jobs.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For fewer than 2 trials.
+
+    Examples
+    --------
+    >>> run_trials(lambda seed: {"double": 2 * seed}, 3)
+    {'double': array([0, 2, 4])}
+    """
+    count = require_positive_integer("n_trials", n_trials)
+    if count < 2:
+        raise ValueError(f"n_trials must be >= 2, for standard errors, got {n_trials!r}")
+    results = Parallel(n_jobs=jobs, return_as="generator")(delayed(trial)(seed) for seed in range(count))
+    done = list(tqdm(results, desc=title, total=count, unit="trial"))
+    return {name: np.stack([one[name] for one in done]) for name in done[0]}
+
+
+def trial_parser(description: str, output: Path) -> ArgumentParser:
+    """Command line of an experiment: its size, its number of trials and processes, and where the figures go.
+
+    Parameters
+    ----------
+    description : str
+    output : Path
+        Folder for figures when none is given.
+
+    Returns
+    -------
+    argparse.ArgumentParser
+        Of `full`, `trials`, `jobs` and `output`.
+
+    Examples
+    --------
+    >>> arguments = trial_parser("An experiment.", Path("figures")).parse_args(["--full", "--trials", "10"])
+    >>> arguments.full, arguments.trials, arguments.jobs
+    (True, 10, None)
+    """
+    parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--full", action="store_true", help="as many trials and points as the paper")
+    size.add_argument("--quick", dest="full", action="store_false", help="few trials and points, as by default")
+    parser.add_argument("--trials", type=int, metavar="N", help="number of trials, whatever the size")
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes; default: 1, or -1 (all cores) if full")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", default=output, help="where to write the figures")
+    return parser
