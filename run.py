@@ -136,6 +136,7 @@ def benchmarks(*arguments: str) -> None:
     for environment, name, files in (
         (MAIN, "core", ("benchmarks/bench_core.py", "benchmarks/bench_import.py")),
         (MAIN, "selection", ("benchmarks/bench_selection.py",)),
+        (MAIN, "memory", ("benchmarks/bench_memory.py",)),
         (PEERS, "flow", ("benchmarks/bench_flow.py",)),
     ):
         keep = ("--benchmark-enable", f"--benchmark-json={results / name}.json")

@@ -1,4 +1,4 @@
-"""Table and log-log plot of `results/selection.json`: times, held-out errors and memory of whole searches."""
+"""Table and log-log plot of `results/selection.json` and `memory.json`: what whole searches take, and find."""
 
 import json
 from pathlib import Path
@@ -20,14 +20,18 @@ SPECTRA = {"slow": "8 features, full numerical rank", "fast": "3 features, fast 
 
 def main():
     """Write both."""
-    searches = [
-        entry
-        for entry in json.loads((RESULTS / "selection.json").read_text())["benchmarks"]
-        if entry["name"].startswith("test_whole_searches")
-    ]
+    searches = [each for each in results("selection") if each["name"].startswith("test_whole_searches")]
+    for entry in searches:
+        same = [each for each in results("memory") if all(each[key] == entry[key] for key in ("n_points", "spectrum"))]
+        entry["peak_in_n2_doubles"] = same[0]["peak_in_n2_doubles"] if same else {}
     (RESULTS / "selection.md").write_text(table(searches))
     with plt.style.context(STYLE):
         plot(searches).savefig(RESULTS / "selection.png")
+
+
+def results(name):
+    """Entries of a results file."""
+    return json.loads((RESULTS / f"{name}.json").read_text())["benchmarks"]
 
 
 def table(searches):
@@ -49,7 +53,7 @@ def table(searches):
 
 
 def _parts(values, form):
-    return " / ".join(form.format(values[name]) for name in PEERS if name in values)
+    return " / ".join(form.format(values[name]) for name in PEERS if name in values) or "not measured"
 
 
 def plot(searches):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -333,13 +334,29 @@ class WeightedSpectrum(Spectrum):
         with np.errstate(over="ignore"):
             return targets * (self.root_weight if targets.ndim == 1 else self.root_weight[:, None])
 
+    @property
+    def _rounding(self) -> float:
+        """Size of eigenvalues that rounding sets to zero."""
+        return self.n_points * float(array_namespace(self.gram).finfo(self.gram.dtype).eps) * float(self.eigenvalues[0])
+
+    @cached_property
+    def _felt_without_weight(self) -> Array:
+        """Whether the function of each eigenvector, shape (r,), is more than rounding at any point of weight zero."""
+        xp = array_namespace(self.gram)
+        (without,) = xp.nonzero(self.root_weight == 0.0)
+        if without.shape[0] == 0:
+            return self.eigenvalues > xp.inf
+        rows = xp.take(self.gram, without, axis=0) * self.root_weight
+        scale = xp.max(xp.sum(xp.abs(rows), axis=1)) * float(xp.finfo(rows.dtype).eps) * self.n_points
+        return xp.max(xp.abs(rows @ self.eigenvectors), axis=0) > scale
+
     def lift_fitted(self, coefficient: Array, shrinkage: Array, coordinates: Array, /) -> Array:
         """Return the fitted values, zero weights included, as predictions at the training points."""
         xp = array_namespace(shrinkage)
-        # On zero eigenvalues the function is zero. Coefficients that are so large that rounding shows are left out.
-        rounding = self.n_points * float(xp.finfo(coefficient.dtype).eps) * float(self.eigenvalues[0])
-        huge = (shrinkage == 0.0) & (xp.abs(coefficient) * rounding >= 1.0)
-        effective = xp.where(huge, xp.zeros_like(coefficient), coefficient)
+        # On zero eigenvalues the function is zero, but perhaps at points without weight, as far as rounding lets it be.
+        huge = xp.abs(coefficient) * self._rounding >= 1.0
+        idle = (shrinkage == 0.0) & (huge | ~self._felt_without_weight)
+        effective = xp.where(idle, xp.zeros_like(coefficient), coefficient)
         dual = self.lift_dual_coef(effective, coordinates)
         with np.errstate(over="ignore", invalid="ignore"):
             fitted = dual @ self.gram if coordinates.ndim == 1 else self.gram @ dual
