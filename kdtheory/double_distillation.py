@@ -142,8 +142,8 @@ def negative_weights_from_logits(logits: Any, *, scale: SupportsFloat = 1.0) -> 
 
     Examples
     --------
-    >>> negative_weights_from_logits([[0.0, 100.0]])
-    array([[5.0e-01, 3.7e-44]])
+    >>> negative_weights_from_logits([[0.0, 3.0]]).round(4)
+    array([[0.5   , 0.0474]])
     """
     s = require_array("logits", logits)
     require_ndim("logits", s, 2)
