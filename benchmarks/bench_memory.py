@@ -39,7 +39,7 @@ def peak_in_new_process(method, decay, n_points):
     return value
 
 
-@pytest.mark.parametrize("n_points", [1000, 3000])
+@pytest.mark.parametrize("n_points", [1000, 3000, 6000])
 @pytest.mark.parametrize("decay", list(DATA))
 def test_memory_of_whole_searches(benchmark, decay, n_points):
     peaks = {}
