@@ -29,6 +29,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
 from kdtheory import teacher_error
+from kdtheory.datasets import load_fashion_mnist
 from kdtheory.estimators import SoftLabelClassifier
 from kdtheory.figures import STYLE, draw_level, draw_student_against_teacher, mean_and_error, save_figures
 from kdtheory.figures.trials import run_trials, trial_parser
@@ -71,9 +72,9 @@ def read_digits() -> Images:
 
 def read_fashion(folder: Path) -> Images:
     """Read Fashion-MNIST."""
-    with np.load(folder / "fashion_mnist.npz") as arrays:
-        X, X_test = (arrays[f"x_{part}"].reshape(-1, 784).astype(np.float32) / 255.0 for part in ("train", "test"))
-        return Images(X, arrays["y_train"], X_test, arrays["y_test"], n_student=2500)
+    images = load_fashion_mnist(folder)
+    X, X_test = (each.reshape(-1, 784).astype(np.float32) / 255.0 for each in (images.x_train, images.x_test))
+    return Images(X, images.y_train, X_test, images.y_test, n_student=2500)
 
 
 def learn(images: Images, seed: int) -> dict[str, np.ndarray]:

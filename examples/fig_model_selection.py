@@ -7,7 +7,7 @@ label weights chosen. Printed beside it: the error on held-out quarters of the d
 search over the same ridges with 5 folds. All errors are in units of the variance of y.
 
 Built in: scikit-learn's diabetes data, and Friedman's first test function. With `--data FOLDER` also the concrete,
-airfoil and yacht sets of the UCI repository, each as `uci_NAME.npz` with the arrays X and y.
+airfoil and yacht sets of the UCI repository, each as `uci_NAME.npz`.
 """
 
 from __future__ import annotations
@@ -25,19 +25,21 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from kdtheory.datasets import load_airfoil, load_concrete, load_yacht
 from kdtheory.estimators import SelfDistilledKernelRidgeCV
 from kdtheory.figures import STYLE, HeldOutErrorDisplay, LabelWeightsDisplay, save_figures
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 RIDGES = np.geomspace(1e-5, 1e2, 22)
-UCI = ("concrete", "airfoil", "yacht")
+UCI = {"concrete": load_concrete, "airfoil": load_airfoil, "yacht": load_yacht}
 
 
 def main(folder: Path | None = None, n_splits: int = 4) -> dict[str, Figure]:
     """Print what is chosen and gained on every data set, and return the figure by file name."""
     sets = {"diabetes": load_diabetes(return_X_y=True), "Friedman": make_friedman1(300, noise=1.0, random_state=0)}
     if folder is not None:
-        sets |= {name: load(folder / f"uci_{name}.npz") for name in UCI}
+        loaded = {name: load(folder) for name, load in UCI.items()}
+        sets |= {name: (data.X, data.y) for name, data in loaded.items()}
     with plt.style.context(STYLE):
         figure, rows = plt.subplots(len(sets), 2, figsize=(5.5, 1.8 * len(sets)), width_ratios=(3, 2))
         for row, (name, (X, y)) in zip(rows, sets.items(), strict=True):
@@ -56,12 +58,6 @@ def main(folder: Path | None = None, n_splits: int = 4) -> dict[str, Figure]:
             )
         figure.legend(*rows[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
     return {"model_selection": figure}
-
-
-def load(file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read inputs and targets of an .npz file with the arrays X and y."""
-    with np.load(file) as arrays:
-        return arrays["X"], arrays["y"].ravel()
 
 
 def search(X: np.ndarray, y: np.ndarray) -> SelfDistilledKernelRidgeCV:

@@ -1,5 +1,6 @@
 """Every figure of the examples: how it is written and set, and that its curves are what they claim to be."""
 
+import hashlib
 import re
 
 import matplotlib.pyplot as plt
@@ -8,7 +9,7 @@ import pytest
 from matplotlib.container import ErrorbarContainer
 from scipy.stats import norm
 
-from kdtheory import noisy_sigmoid_teacher
+from kdtheory import datasets, noisy_sigmoid_teacher
 from kdtheory.figures import save_figures
 from tests.examples import EXAMPLES, load_example
 
@@ -282,14 +283,16 @@ def test_students_of_less_noisy_teachers_of_images_are_better(drawn, capsys):
     assert float(printed.split(":")[1].split("±")[0]) > 0.85
 
 
-def test_fashion_mnist_is_read_from_a_folder(tmp_path):
+def test_fashion_mnist_is_read_from_a_folder(tmp_path, monkeypatch):
     example = load_example("fig_fashion_mnist")
     rng = np.random.default_rng(0)
     arrays = {
         f"x_{part}": rng.integers(0, 256, (n, 28, 28)).astype(np.uint8) for part, n in (("train", 30), ("test", 20))
     }
     labels = {f"y_{part}": rng.integers(0, 10, n).astype(np.uint8) for part, n in (("train", 30), ("test", 20))}
-    np.savez(tmp_path / "fashion_mnist.npz", **arrays, **labels)
+    file = tmp_path / "fashion_mnist.npz"
+    np.savez(file, **arrays, **labels)
+    monkeypatch.setitem(datasets.SHA256, "fashion_mnist", hashlib.sha256(file.read_bytes()).hexdigest())
     images = example.read_fashion(tmp_path)
     np.testing.assert_allclose(images.X, arrays["x_train"].reshape(30, 784) / 255.0, rtol=1e-6)
     np.testing.assert_allclose(images.X_test, arrays["x_test"].reshape(20, 784) / 255.0, rtol=1e-6)
