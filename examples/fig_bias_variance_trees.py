@@ -41,6 +41,12 @@ N_TEACHER = 10_000
 REFERENCE = ((0.0536, 0.0388, 0.0184, 0.0122, 0.0602), (0.617, 0.672, 0.699, 0.703, 0.678))
 """MSE, summed over both classes, of teachers with 10,000 points and AUC of their students, of another 100 trials."""
 
+OFFSETS = {
+    "small": dict.fromkeys(DEPTHS, (4, -9)),
+    "large": {1: (-8, -3), 2: (-8, -5), 4: (4, 1), 8: (-8, 1), 16: (4, 1)},
+}
+"""Where the depths are written beside their points, in points of the page."""
+
 
 def main(full: bool = False, trials: int | None = None, jobs: int | None = None) -> dict[str, Figure]:
     """Print errors of teachers and scores of students, and return the figure by file name."""
@@ -108,14 +114,16 @@ def draw(run: dict[str, np.ndarray]) -> Figure:
         axes.minorticks_off()
     draw_level(scores, run["one-hot"], "labels")
     draw_level(scores, run["Bayes"], "Bayes probabilities", color=COLORS[3])
-    for name, color, marker, offset in (("small", COLORS[1], "s", (3, -9)), ("large", COLORS[2], "^", (-9, -8))):
+    for name, color, marker in (("small", COLORS[1], "s"), ("large", COLORS[2], "^")):
         values = run[f"{name} error"], run[f"{name} score"]
         draw_student_against_teacher(both, *values, name, color=color, marker=marker)
         for depth, x, y in zip(DEPTHS, *(np.mean(value, axis=0) for value in values), strict=True):
-            both.annotate(str(depth), (x, y), offset, textcoords="offset points", fontsize=6.5, color=color)
+            both.annotate(
+                str(depth), (x, y), OFFSETS[name][depth], textcoords="offset points", fontsize=6.5, color=color
+            )
     errors.set(title="(a) teacher", ylabel="teacher's MSE", ylim=(0.0, None))
     scores.set(title="(b) student", ylabel="student's AUC")
-    both.set(title="(c) depths", xlim=(-0.012, 0.19))
+    both.set(title="(c) depths", xlim=(-0.015, 0.205))
     figure.legend(*scores.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
