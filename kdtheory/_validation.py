@@ -11,7 +11,7 @@ from array_api_compat import array_namespace, device, is_array_api_obj, is_numpy
 
 from kdtheory._typing import Array, Namespace
 
-_SINGLE_PRECISION = 1e-6
+_SUM_TO_ONE = 1e-6
 """How far sums of probabilities may be from 1 that once were of single precision."""
 
 
@@ -114,7 +114,9 @@ def require_array(name: str, value: Any, *, like: Array | None = None, allow_emp
     if like is not None:
         target = array_namespace(like)
         if xp is not target and not is_numpy_array(array):
-            raise TypeError(f"{name} must be an array of the same library as K, got {type(value).__name__}")
+            raise TypeError(
+                f"{name} must be an array of numpy or of the library of the other arrays, got {type(value).__name__}"
+            )
         with np.errstate(over="ignore"):  # what is too large for the dtype is refused as infinite below
             array = target.asarray(array, dtype=like.dtype, device=device(like))
         xp = target
@@ -168,16 +170,25 @@ def require_probabilities(name: str, value: Any, *, ndims: tuple[int, ...] = (2,
     array = require_array(name, value, like=like)
     require_ndim(name, array, *ndims)
     xp = array_namespace(array)
+    eps = max(float(xp.finfo(array.dtype).eps), _eps_as_given(value))
     outside = (array < 0.0) | (array > 1.0)
     if bool(xp.any(outside)):
         where = first_index(xp, outside)
         raise ValueError(f"{name} must lie in [0, 1], got {float(array[where])!r} at {_position(where)}")
     sums = xp.sum(array, axis=-1)
-    wrong = xp.abs(sums - 1.0) > max(_SINGLE_PRECISION, math.sqrt(xp.finfo(array.dtype).eps))
+    wrong = xp.abs(sums - 1.0) > max(_SUM_TO_ONE, 4.0 * eps)
     if bool(xp.any(wrong)):
         where = first_index(xp, wrong)
         raise ValueError(f"{name} must sum to 1 in every row, got {float(sums[where])!r} at {_position(where)}")
     return array
+
+
+def _eps_as_given(value: Any) -> float:
+    """Return the rounding of the floating-point numbers that were passed, which may be of half precision."""
+    if not is_array_api_obj(value) or isinstance(value, np.generic):
+        return 0.0
+    xp = array_namespace(value)
+    return float(xp.finfo(value.dtype).eps) if xp.isdtype(value.dtype, "real floating") else 0.0
 
 
 def require_labels(name: str, value: Any, n_points: int, n_classes: int) -> np.ndarray:

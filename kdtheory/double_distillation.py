@@ -22,9 +22,9 @@ def double_distillation_loss(scores: Any, probabilities: Any, negative_weights: 
         Scores f of the student for all labels.
     probabilities : array of shape (n, n_classes)
         The teacher's probabilities p; one-hot labels take no notice of it.
-    negative_weights : array of shape (n, n_classes)
+    negative_weights : array of shape (n, n_classes), or float
         Weights Ψ in [0, 1] of the labels as negatives: `negative_weights_from_probabilities` or `..._from_logits` of
-        the teacher. All one: the cross-entropy.
+        the teacher. One number is for all; 1 gives the cross-entropy.
 
     Returns
     -------
@@ -113,10 +113,12 @@ def negative_weights_from_probabilities(probabilities: Any) -> Array:
     >>> negative_weights_from_probabilities([[0.75, 0.25]])
     array([[0.25, 0.75]])
     """
+    if is_traced(probabilities):
+        return 1.0 - probabilities
     return 1.0 - require_probabilities("probabilities", probabilities)
 
 
-def negative_weights_from_logits(logits: Any, *, scale: SupportsFloat = 1.0) -> Array:
+def negative_weights_from_logits(logits: Any, *, scale: SupportsFloat | Array = 1.0) -> Array:
     """Weights `Ψ = 1 − sigmoid(scale·logit)` of labels as negatives, of which any number can be near zero.
 
     Parameters
@@ -145,18 +147,24 @@ def negative_weights_from_logits(logits: Any, *, scale: SupportsFloat = 1.0) -> 
     >>> negative_weights_from_logits([[0.0, 3.0]]).round(4)
     array([[0.5   , 0.0474]])
     """
+    if is_traced(logits, scale):
+        return sigmoid(-(logits * scale))
     s = require_array("logits", logits)
     require_ndim("logits", s, 2)
     return sigmoid(-require_positive("scale", scale) * s)
 
 
 def _arguments(scores: Any, probabilities: Any, negative_weights: Any) -> tuple[Array, Array, Array]:
-    if is_traced(scores, probabilities, negative_weights):
-        return scores, probabilities, negative_weights
+    arguments = (scores, probabilities, negative_weights)
+    for traced in filter(is_traced, arguments):
+        xp = array_namespace(traced)
+        f, p, psi = (xp.asarray(each) for each in arguments)
+        return f, p, xp.broadcast_to(psi, f.shape)
     f = require_array("scores", scores)
     require_ndim("scores", f, 2)
     p = require_probabilities("probabilities", probabilities, like=f)
     psi = require_array("negative_weights", negative_weights, like=f)
+    psi = array_namespace(f).broadcast_to(psi, f.shape) if psi.ndim == 0 else psi
     for name, array in (("probabilities", p), ("negative_weights", psi)):
         if array.shape != f.shape:
             raise ValueError(f"{name} must have the shape of scores, {tuple(f.shape)}, got {tuple(array.shape)}")

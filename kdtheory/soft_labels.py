@@ -8,7 +8,7 @@ from typing import Any, SupportsFloat, SupportsIndex
 import numpy as np
 from array_api_compat import array_namespace
 
-from kdtheory._interop import from_numpy, to_numpy
+from kdtheory._interop import from_numpy, is_traced, to_numpy
 from kdtheory._typing import Array
 from kdtheory._validation import (
     require_array,
@@ -66,6 +66,9 @@ def teacher_error(teacher_probabilities: Any, bayes_probabilities: Any, *, sampl
 
     Notes
     -----
+    Where the Bayes probabilities are not known, those of a strong teacher on points that it has not seen may stand for
+    them. One-hot labels do not: the mean squared error to them is the Brier score, larger by `E[1 − ‖p*‖²]`.
+
     Source: Menon et al. (2020), eq. 10. The variance of m teachers is their plain mean square, without m/(m − 1), so
     that the two parts add up to the error of these teachers.
 
@@ -196,7 +199,7 @@ def best_label_smoothing(bayes_probabilities: Any, *, sample_weight: Any = None)
     return variance / (bias + variance) if bias + variance > 0.0 else 0.0
 
 
-def temper(probabilities: Any, *, temperature: SupportsFloat) -> Array:
+def temper(probabilities: Any, *, temperature: SupportsFloat | Array) -> Array:
     """Probabilities at another temperature, `pᵢ^(1/T)` made to sum to 1.
 
     Parameters
@@ -217,18 +220,20 @@ def temper(probabilities: Any, *, temperature: SupportsFloat) -> Array:
 
     Notes
     -----
-    For probabilities from logits it is the softmax of the logits over T. Source: Hinton et al. (2015).
+    For probabilities from logits it is the softmax of the logits over T. Under `jax.jit` and `jax.grad` values are not
+    checked. Source: Hinton et al. (2015).
 
     Examples
     --------
     >>> temper([[0.8, 0.2]], temperature=2.0).round(3)
     array([[0.667, 0.333]])
     """
-    p = require_probabilities("probabilities", probabilities)
+    traced = is_traced(probabilities, temperature)
+    p = probabilities if traced else require_probabilities("probabilities", probabilities)
     xp = array_namespace(p)
-    power = 1.0 / require_positive("temperature", temperature)
+    divisor: Array = temperature if traced else require_positive("temperature", temperature)
     # Relative to the largest, which stays 1 whatever the power; 0 to any power > 0 is 0.
-    relative = (p / xp.max(p, axis=1, keepdims=True)) ** power
+    relative = (p / xp.max(p, axis=1, keepdims=True)) ** (1.0 / divisor)
     relative = xp.where(p == 0.0, xp.zeros_like(p), relative)
     return relative / xp.sum(relative, axis=1, keepdims=True)
 

@@ -256,7 +256,7 @@ def generalisation_bound(
     failure_probability : float
         Chance δ, in (0, 1), that the bound does not hold.
     n_predictors : int, default 1
-        Number of students among which this one was chosen by looking at the sample.
+        Number of students among which this one was chosen by looking at the sample; 1 with a covering number.
     covering_number : float, optional
         For infinitely many students instead: an upper bound of the uniform covering number `N_∞(1/n, H, 2n)` of the
         functions `p(x)·loss(f(x)) / max_loss` that they make, >= 1. It is a property of the class of students, which no
@@ -264,7 +264,7 @@ def generalisation_bound(
     max_loss : float, default 1
         Largest loss that is possible.
     teacher_distance : float, default 0
-        `E‖pᵗ(x) − p*(x)‖`, zero for the Bayes teacher: see `TeacherError`, whose root mean squared error is larger.
+        `E‖pᵗ(x) − p*(x)‖`, zero for the Bayes teacher; the root of `TeacherError.mean_squared_error` is never smaller.
 
     Returns
     -------
@@ -301,6 +301,8 @@ def generalisation_bound(
     of_variance, of_range, chances = 2.0, 7.0 / 3.0, 2.0 * require_positive_integer("n_predictors", n_predictors)
     if covering_number is not None:
         number = require_positive("covering_number", covering_number)
+        if chances != 2.0:
+            raise ValueError(f"n_predictors must be 1 with a covering_number, got {n_predictors!r}")
         if number < 1.0 or n_points < 16:
             raise ValueError(
                 f"covering_number must be >= 1, and losses have at least 16 rows, got {number!r} and {n_points} rows"

@@ -8,8 +8,8 @@ import scipy.sparse
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression, Perceptron
-from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
+from sklearn.linear_model import LogisticRegression, Perceptron, Ridge
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -122,6 +122,46 @@ def test_a_teacher_that_is_fitted_already_and_one_that_has_not_seen_the_points()
     np.testing.assert_allclose(crossed.teacher_probabilities_, expected)
 
 
+def test_the_columns_of_a_data_frame_are_the_classes():
+    X, p = soft_data()
+    names = pd.DataFrame(p, columns=["c", "a", "b"])
+    model = SoftLabelClassifier().fit(X, names)
+    assert model.classes_.tolist() == ["a", "b", "c"]
+    plain = SoftLabelClassifier().fit(X, p[:, [1, 2, 0]])
+    np.testing.assert_allclose(model.predict_proba(X), plain.predict_proba(X), rtol=1e-12)
+    assert model.score(X, names) == plain.score(X, p[:, [1, 2, 0]])
+    assert model.score(X, np.array(["c", "a", "b"])[np.argmax(p, axis=1)]) > 0.9
+
+
+def test_the_score_of_probabilities_is_the_accuracy_to_be_expected():
+    X, p = soft_data()
+    model = SoftLabelClassifier().fit(X, p)
+    labels = [np.random.default_rng(seed).uniform(size=(60, 1)) > np.cumsum(p, axis=1) for seed in range(4000)]
+    accuracies = [model.score(X, np.sum(each, axis=1)) for each in labels[:400]]
+    standard_error = np.std(accuracies) / 20.0
+    assert abs(model.score(X, p) - np.mean(accuracies)) < 4.0 * standard_error
+    weights = np.arange(60.0)
+    chosen = p[np.arange(60), model.predict(X)]
+    np.testing.assert_allclose(model.score(X, p, weights), np.average(chosen, weights=weights))
+    assert np.all(cross_val_score(SoftLabelClassifier(), X, p, cv=3) > 0.4)
+
+
+@pytest.mark.parametrize("cv", [None, 3])
+def test_weights_reach_the_teacher_and_the_student(cv):
+    X, y = load_iris(return_X_y=True)
+    X = StandardScaler().fit_transform(X)
+    weights = np.random.default_rng(0).uniform(0.0, 3.0, len(y))
+    model = DistilledClassifier(GaussianNB(), cv=cv).fit(X, y, weights)
+    teacher = GaussianNB().fit(X, y, weights).predict_proba(X)
+    if cv is not None:
+        teacher = cross_val_predict(
+            GaussianNB(), X, y, cv=cv, method="predict_proba", params={"sample_weight": weights}
+        )
+    np.testing.assert_allclose(model.teacher_probabilities_, teacher, rtol=1e-12)
+    student = SoftLabelClassifier().fit(X, model.teacher_probabilities_, weights)
+    np.testing.assert_allclose(model.predict_proba(X), student.predict_proba(X), rtol=1e-12)
+
+
 def test_they_live_in_pipelines_and_searches():
     X, y = load_iris(return_X_y=True)
     model = make_pipeline(StandardScaler(), DistilledClassifier(GaussianNB()))
@@ -164,6 +204,27 @@ X, P = soft_data(6)
             lambda: DistilledClassifier(prefit=True, cv=3).fit(X, [0, 1] * 3),
             ValueError,
             "cv must be None for a teacher",
+        ),
+        (
+            lambda: SoftLabelClassifier(make_pipeline(StandardScaler(), LogisticRegression())).fit(X, P),
+            TypeError,
+            "estimator must be a classifier whose fit takes sample_weight, to learn from probabilities, got Pipeline",
+        ),
+        (lambda: SoftLabelClassifier(Ridge()).fit(X, P), TypeError, r"fit takes sample_weight.*got Ridge\(\)"),
+        (
+            lambda: SoftLabelClassifier().fit(X, P[:, 0]),
+            ValueError,
+            r"Unknown label type.*Probabilities need a column for each class: np.column_stack\(\[1 - y, y\]\)",
+        ),
+        (
+            lambda: SoftLabelClassifier().fit(X, P).score(X, P[:5]),
+            ValueError,
+            r"y must have shape \(6, 3\), got \(5, 3\)",
+        ),
+        (
+            lambda: DistilledClassifier().fit(X, P),
+            ValueError,
+            r"y must be labels of shape \(n_samples,\), got shape \(6, 3\): SoftLabelClassifier learns from",
         ),
         (lambda: DistilledClassifier().fit(X, [1] * 6), ValueError, "y must hold at least 2 classes, got one class"),
     ],

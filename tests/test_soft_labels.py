@@ -186,9 +186,39 @@ def test_jax_trains_on_it():
 
     expected = double_distillation_gradient(np.asarray(scores), np.asarray(p), 1.0 - np.asarray(p)) / 4.0
     np.testing.assert_allclose(jax.grad(mean_loss)(scores), expected, atol=1e-12)
+
+    def from_logits(f, logits, temperature, scale):
+        p = temper(jax.nn.softmax(logits), temperature=temperature)
+        from_p = double_distillation_loss(f, p, negative_weights_from_probabilities(p))
+        return jnp.sum(from_p + double_distillation_loss(f, p, negative_weights_from_logits(logits, scale=scale)))
+
+    arguments = (scores, jnp.log(p), 2.0, 0.5)
+    gradients = jax.jit(jax.grad(from_logits, argnums=(0, 1, 2, 3)))(*arguments)
+    for number, gradient in enumerate(gradients):
+        step = [0.0] * 4
+        step[number] = 1e-6
+        ahead, behind = (from_logits(*(a + sign * s for a, s in zip(arguments, step, strict=True))) for sign in (1, -1))
+        np.testing.assert_allclose(jnp.sum(gradient), (ahead - behind) / 2e-6, rtol=1e-5, atol=1e-6)
     one_hot = jnp.eye(5)[:4]
     of_one_hot = jax.grad(lambda f: jnp.sum(double_distillation_loss(f, one_hot, 1.0 - one_hot)))(scores)
     assert bool(jnp.all(jnp.isfinite(of_one_hot)))
+
+
+def test_one_weight_is_for_all_negatives():
+    rng = np.random.default_rng(0)
+    scores, p = rng.standard_normal((4, 5)), rng.dirichlet(np.ones(5), 4)
+    expected = double_distillation_loss(scores, p, np.full((4, 5), 0.25))
+    np.testing.assert_array_equal(double_distillation_loss(scores, p, 0.25), expected)
+    traced = jax.jit(lambda f: double_distillation_loss(f, p, 0.25))(jnp.asarray(scores))
+    np.testing.assert_allclose(traced, expected, rtol=1e-12)
+
+
+def test_probabilities_of_half_precision_sum_to_one_as_far_as_they_can():
+    p = np.random.default_rng(0).dirichlet(np.ones(1000), 50).astype(np.float16)
+    assert np.max(np.abs(np.sum(p.astype(float), axis=1) - 1.0)) > 1e-5
+    assert temper(p, temperature=1.0).shape == (50, 1000)
+    with pytest.raises(ValueError, match="probabilities must sum to 1 in every row"):
+        temper(p.astype(float), temperature=1.0)
 
 
 P, LOSSES = [[0.5, 0.5], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]
@@ -236,6 +266,11 @@ P, LOSSES = [[0.5, 0.5], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]
             lambda: generalisation_bound(LOSSES, P, failure_probability=0.1, covering_number=10.0),
             ValueError,
             "losses have at least 16 rows",
+        ),
+        (
+            lambda: generalisation_bound(LOSSES, P, failure_probability=0.1, covering_number=10.0, n_predictors=3),
+            ValueError,
+            "n_predictors must be 1 with a covering_number, got 3",
         ),
         (lambda: generalisation_bound(LOSSES[:1], P[:1], failure_probability=0.1), ValueError, "at least 2 rows"),
         (lambda: smooth_labels([0, 1], n_classes=2, amount=1.5), ValueError, "amount must be <= 1, got 1.5"),

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone, is_classifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 from sklearn.utils import Tags, _safe_indexing, get_tags
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter, validate_data
 
+from kdtheory._interop import to_numpy
 from kdtheory._typing import Array
 from kdtheory._validation import require_bool, require_probabilities, require_share, require_weights
 from kdtheory.soft_labels import temper
@@ -26,13 +27,14 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     Parameters
     ----------
     estimator : classifier, default None
-        Any classifier of scikit-learn that takes `sample_weight`, such as `LogisticRegression`, a tree or a forest.
-        None: `LogisticRegression()`, with its penalty.
+        Any classifier of scikit-learn whose `fit` takes `sample_weight`, such as `LogisticRegression`, a tree or a
+        forest. None: `LogisticRegression()`, with its penalty. Scalers and searches go around this classifier:
+        `make_pipeline(StandardScaler(), SoftLabelClassifier())`.
 
     Attributes
     ----------
     classes_ : array of shape (n_classes,)
-        The labels, or 0 … n_classes - 1 for probabilities.
+        The labels; for probabilities the columns of a data frame, sorted, or 0 … n_classes - 1.
     estimator_ : classifier
         Fitted on the stacked rows; it may lack classes of probability zero everywhere.
     n_features_in_, feature_names_in_
@@ -65,8 +67,9 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         inner = get_tags(self._estimator())
         tags.input_tags.sparse = inner.input_tags.sparse
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
-        tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
-        tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
+        if inner.classifier_tags is not None:  # what is no classifier is refused when it is fitted
+            tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
+            tags.classifier_tags.poor_score = inner.classifier_tags.poor_score
         return tags
 
     def _estimator(self) -> Any:
@@ -79,7 +82,7 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         ----------
         X : array or sparse matrix of shape (n_samples, n_features)
         y : array of shape (n_samples,) or (n_samples, n_classes)
-            Labels, or in two or more columns probabilities of the classes 0 … n_classes - 1.
+            Labels, or in two or more columns probabilities of the classes.
         sample_weight : array of shape (n_samples,), optional
             Weights >= 0.
 
@@ -88,27 +91,39 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         SoftLabelClassifier
             The fitted classifier itself.
         """
+        columns = getattr(y, "columns", None)
         X, y = validate_data(self, X, y, multi_output=True, **self._checks())
         options = {}
         if sample_weight is not None:
             options["sample_weight"] = require_weights("sample_weight", sample_weight, X.shape[0], like=np.ones(1))
         if np.ndim(y) == 2 and y.shape[1] > 1:
-            X, y, options["sample_weight"] = self._stacked(X, y, options.get("sample_weight", np.ones(X.shape[0])))
+            self._require_weighted_classifier()
+            self.classes_ = np.arange(y.shape[1]) if columns is None else np.unique(columns)
+            probabilities = y if columns is None else y[:, np.argsort(np.asarray(columns))]
+            weights = options.get("sample_weight", np.ones(X.shape[0]))
+            X, y, options["sample_weight"] = self._stacked(X, probabilities, weights)
         else:
             y = column_or_1d(y, warn=True)
-            check_classification_targets(y)
+            _require_labels(y)
             self.classes_ = np.unique(y)
         if len(np.unique(y)) < 2:
-            raise ValueError(f"y must hold at least 2 classes that are possible, got one class: {y[0]!r}")
+            raise ValueError(f"y must hold at least 2 classes that are possible, got one class: {y[0]!s}")
         self.estimator_ = clone(self._estimator()).fit(X, y, **options)
         return self
 
     def _stacked(self, X: Any, probabilities: Any, weights: Array) -> tuple[Any, Array, Array]:
         """One row for each point and class that is possible: inputs, labels and weights."""
         p = require_probabilities("y", probabilities)
-        self.classes_ = np.arange(p.shape[1])
-        rows, labels = np.nonzero(p * weights[:, None] > 0.0)
-        return _safe_indexing(X, rows), labels, weights[rows] * p[rows, labels]
+        rows, numbers = np.nonzero(p * weights[:, None] > 0.0)
+        return _safe_indexing(X, rows), self.classes_[numbers], weights[rows] * p[rows, numbers]
+
+    def _require_weighted_classifier(self) -> None:
+        inner = self._estimator()
+        if not (is_classifier(inner) and has_fit_parameter(inner, "sample_weight")):
+            raise TypeError(
+                "estimator must be a classifier whose fit takes sample_weight, to learn from probabilities, got"
+                f" {inner!r}; the other steps of a pipeline, and searches, go around the {type(self).__name__}"
+            )
 
     def predict(self, X: Any) -> Array:
         """Predict labels."""
@@ -122,6 +137,18 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         probabilities = np.zeros((X.shape[0], len(self.classes_)))
         probabilities[:, np.searchsorted(self.classes_, self.estimator_.classes_)] = self.estimator_.predict_proba(X)
         return probabilities
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy; for probabilities y, the accuracy to be expected of labels that are drawn from them."""
+        if not _has_columns(y):
+            return float(super().score(X, y, sample_weight))
+        p = to_numpy(require_probabilities("y", y))
+        numbers = np.argmax(self.predict_proba(X), axis=1)
+        if p.shape != (len(numbers), len(self.classes_)):
+            raise ValueError(f"y must have shape {(len(numbers), len(self.classes_))}, got {p.shape}")
+        columns = getattr(y, "columns", None)
+        order = np.arange(p.shape[1]) if columns is None else np.argsort(np.asarray(columns))
+        return float(np.average(p[:, order][np.arange(len(p)), numbers], weights=sample_weight))
 
     def _checks(self) -> dict[str, Any]:
         tags = get_tags(self._estimator())
@@ -145,8 +172,8 @@ class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     temperature : float, default 1
         Of the teacher's probabilities, > 0.
     cv : int, splitter or iterable, default None
-        None: the teacher predicts the points that it has seen. Otherwise its probabilities for the student are
-        cross-fitted, of teachers that have not seen them.
+        None: the teacher predicts the points that it has seen, of which it may be too sure: a forest is. Otherwise
+        its probabilities for the student are cross-fitted, of teachers that have not seen them.
     prefit : bool, default False
 
     Attributes
@@ -202,14 +229,36 @@ class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         tags.input_tags.sparse = True
         return tags
 
-    def fit(self, X: Any, y: Any) -> DistilledClassifier:
-        """Fit the teacher on labels y of shape (n_samples,), then the student on the teacher's probabilities."""
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> DistilledClassifier:
+        """Fit the teacher on labels, then the student on the teacher's probabilities.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (n_samples, n_features)
+        y : array of shape (n_samples,)
+            Labels.
+        sample_weight : array of shape (n_samples,), optional
+            Weights >= 0, for the teacher and the student.
+
+        Returns
+        -------
+        DistilledClassifier
+            The fitted classifier itself.
+        """
         weight = require_share("label_weight", self.label_weight)
+        if _has_columns(y):
+            raise ValueError(
+                f"y must be labels of shape (n_samples,), got shape {np.shape(y)}: SoftLabelClassifier learns from"
+                " probabilities"
+            )
         X, y = validate_data(self, X, y, accept_sparse=("csr", "csc"))
-        check_classification_targets(y)
+        _require_labels(y)
+        options = {}
+        if sample_weight is not None:
+            options["sample_weight"] = require_weights("sample_weight", sample_weight, X.shape[0], like=np.ones(1))
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"y must hold at least 2 classes, got one class: {self.classes_[0]!r}")
+            raise ValueError(f"y must hold at least 2 classes, got one class: {self.classes_[0]!s}")
         teacher = LogisticRegression() if self.teacher is None else self.teacher
         if not hasattr(teacher, "predict_proba"):
             raise TypeError(f"teacher must be a classifier with predict_proba, got {teacher!r}")
@@ -219,17 +268,17 @@ class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             check_is_fitted(teacher)
             self.teacher_ = teacher
         else:
-            self.teacher_ = clone(teacher).fit(X, y)
+            self.teacher_ = clone(teacher).fit(X, y, **options)
         if not np.array_equal(self.teacher_.classes_, self.classes_):
             raise ValueError(f"teacher must know the classes of y, {self.classes_}, got {self.teacher_.classes_}")
         if self.cv is None:
             probabilities = self.teacher_.predict_proba(X)
         else:
-            probabilities = cross_val_predict(clone(teacher), X, y, cv=self.cv, method="predict_proba")
+            probabilities = cross_val_predict(clone(teacher), X, y, cv=self.cv, method="predict_proba", params=options)
         tempered = temper(probabilities, temperature=self.temperature)
         targets = weight * np.eye(len(self.classes_))[labels] + (1.0 - weight) * tempered
         self.teacher_probabilities_ = targets
-        self.student_ = SoftLabelClassifier(self.student).fit(X, targets)
+        self.student_ = SoftLabelClassifier(self.student).fit(X, targets, **options)
         return self
 
     def predict(self, X: Any) -> Array:
@@ -242,3 +291,16 @@ class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, accept_sparse=("csr", "csc"))
         return self.student_.predict_proba(X)
+
+
+def _has_columns(y: Any) -> bool:
+    """Whether y has more than one column, as probabilities do."""
+    shape = np.shape(y) if isinstance(y, list | tuple) else tuple(getattr(y, "shape", ()))
+    return len(shape) == 2 and shape[1] > 1
+
+
+def _require_labels(y: Array) -> None:
+    try:
+        check_classification_targets(y)
+    except ValueError as error:
+        raise ValueError(f"{error} Probabilities need a column for each class: np.column_stack([1 - y, y])") from error
