@@ -9,7 +9,13 @@ from array_api_compat import array_namespace
 
 from kdtheory._interop import is_traced
 from kdtheory._typing import Array, Namespace
-from kdtheory._validation import require_array, require_ndim, require_positive, require_probabilities
+from kdtheory._validation import (
+    require_array,
+    require_ndim,
+    require_positive,
+    require_probabilities,
+    require_representable,
+)
 from kdtheory.soft_labels import sigmoid
 
 
@@ -35,6 +41,8 @@ def double_distillation_loss(scores: Any, probabilities: Any, negative_weights: 
     ------
     ValueError, TypeError
         For wrong shapes, probabilities that do not sum to 1 and weights outside [0, 1].
+    OverflowError
+        When a loss is beyond the floating-point range.
 
     Notes
     -----
@@ -42,7 +50,8 @@ def double_distillation_loss(scores: Any, probabilities: Any, negative_weights: 
     Ψ_y, and the loss, `cross-entropy(p, softmax(f + log Ψ))` and a constant, has no lower bound where that is zero: as
     for one-hot labels with Ψ = 1 − p.
 
-    Under `jax.jit` and `jax.grad` values are not checked. Cost: O(n·n_classes). Twin: `optax.softmax_cross_entropy`,
+    Under `jax.jit` and `jax.grad` values are not checked, and a weight of zero, which takes its label out, has the
+    derivative zero. Cost: O(n·n_classes). Twin: `optax.softmax_cross_entropy`,
     for weights of one.
 
     Examples
@@ -52,7 +61,15 @@ def double_distillation_loss(scores: Any, probabilities: Any, negative_weights: 
     """
     f, p, psi = _arguments(scores, probabilities, negative_weights)
     xp = array_namespace(f)
-    return xp.sum(p * (_log_normaliser(xp, f, psi) - f), axis=1)
+    with np.errstate(over="ignore"):
+        margins = _others(xp, f + _log(xp, psi)) - f
+    losses = xp.logaddexp(xp.zeros_like(f), margins)
+    if is_traced(f, p, psi):
+        return xp.sum(p * losses, axis=1)
+    possible = p > 0.0
+    with np.errstate(invalid="ignore"):
+        total = xp.sum(xp.where(possible, p * losses, xp.zeros_like(p)), axis=1)
+    return require_representable(total, "the loss")
 
 
 def double_distillation_gradient(scores: Any, probabilities: Any, negative_weights: Any) -> Array:
@@ -80,11 +97,15 @@ def double_distillation_gradient(scores: Any, probabilities: Any, negative_weigh
     """
     f, p, psi = _arguments(scores, probabilities, negative_weights)
     xp = array_namespace(f)
-    log_z = _log_normaliser(xp, f, psi)
-    # The share of label k in Z_y is Ψ_k exp(f_k) / Z_y, and that of y itself exp(f_y) / Z_y.
-    with np.errstate(divide="ignore"):
-        as_negative = psi * xp.exp(f + _log_sum_exp(xp, xp.log(p) - log_z))
-    return as_negative + p * ((1.0 - psi) * xp.exp(f - log_z) - 1.0)
+    negatives = f + _log(xp, psi)
+    others = _others(xp, negatives)
+    # Of the normaliser Z_y = exp f_y + Σ_{y' ≠ y} Ψ_{y'} exp f_{y'} of a positive y, the negative k has the share
+    # Ψ_k exp(f_k) / Z_y, and all negatives together have one minus that of y.
+    with np.errstate(over="ignore"):
+        margins = others - f
+    log_normalisers = xp.logaddexp(f, others)
+    as_negative = xp.exp(negatives + _others(xp, _log(xp, p) - log_normalisers))
+    return as_negative - p * sigmoid(margins)
 
 
 def negative_weights_from_probabilities(probabilities: Any) -> Array:
@@ -176,10 +197,26 @@ def _arguments(scores: Any, probabilities: Any, negative_weights: Any) -> tuple[
     return f, p, psi
 
 
-def _log_normaliser(xp: Namespace, f: Array, psi: Array) -> Array:
-    """`log Z_y = log(exp f_y + Σ_{y' ≠ y} Ψ_{y'} exp f_{y'})` for every label y, shape (n, n_classes)."""
-    with np.errstate(divide="ignore"):
-        return xp.logaddexp(_log_sum_exp(xp, f + xp.log(psi)), f + xp.log1p(-psi))
+def _log(xp: Namespace, psi: Array) -> Array:
+    positive = psi > 0.0
+    # The logarithm of zero is never taken: JAX would make a NaN of its derivative.
+    return xp.where(positive, xp.log(xp.where(positive, psi, xp.ones_like(psi))), -xp.inf * xp.ones_like(psi))
+
+
+def _others(xp: Namespace, exponents: Array) -> Array:
+    """Logarithm of the sum of the exponentials of all other entries of the row, for every entry; −∞ for no other.
+
+    Taking an entry out of the sum loses no digits unless it is more than half of it; so the sum without the largest is
+    made anew.
+    """
+    largest = xp.argmax(exponents, axis=1, keepdims=True)
+    is_largest = xp.arange(exponents.shape[1]) == largest
+    total = _log_sum_exp(xp, exponents)
+    finite = xp.isfinite(total)
+    share = xp.exp(exponents - xp.where(finite, total, xp.zeros_like(total)))
+    without = total + xp.log1p(-xp.where(is_largest, xp.zeros_like(share), share))
+    rest = _log_sum_exp(xp, xp.where(is_largest, -xp.inf * xp.ones_like(exponents), exponents))
+    return xp.where(is_largest, rest, xp.where(finite, without, -xp.inf * xp.ones_like(without)))
 
 
 def _log_sum_exp(xp: Namespace, exponents: Array) -> Array:

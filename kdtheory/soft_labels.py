@@ -83,10 +83,7 @@ def teacher_error(teacher_probabilities: Any, bayes_probabilities: Any, *, sampl
         raise ValueError(
             f"teacher_probabilities must end in the shape of bayes_probabilities, {bayes.shape}, got {teachers.shape}"
         )
-    weights = np.ones(len(bayes))
-    if sample_weight is not None:
-        weights = require_weights("sample_weight", sample_weight, len(bayes), like=weights)
-    weights = weights / np.sum(weights)
+    weights = point_shares(sample_weight, len(bayes))
     teachers = teachers.reshape(-1, *bayes.shape)
     mean = np.mean(teachers, axis=0)
     return TeacherError(
@@ -127,7 +124,9 @@ def smooth_labels(labels: Any, *, n_classes: SupportsIndex, amount: SupportsFloa
     """
     count, share = require_positive_integer("n_classes", n_classes), require_share("amount", amount)
     numbers = require_labels("labels", labels, len(np.atleast_1d(np.asarray(labels))), count)
-    return (1.0 - share) * np.eye(count)[numbers] + share / count
+    smoothed = np.full((len(numbers), count), share / count)
+    smoothed[np.arange(len(numbers)), numbers] += 1.0 - share
+    return smoothed
 
 
 def label_smoothing_error(
@@ -166,9 +165,9 @@ def label_smoothing_error(
     share = require_share("amount", amount)
     bayes = to_numpy(require_probabilities("bayes_probabilities", bayes_probabilities))
     uniform = teacher_error(np.full(bayes.shape, 1.0 / bayes.shape[1]), bayes, sample_weight=sample_weight)
-    n_classes = bayes.shape[1]
-    one_hot = 1.0 - 1.0 / n_classes - uniform.squared_bias  # since ‖1/L − p*‖² = ‖p*‖² − 1/L
-    return TeacherError(share**2 * uniform.squared_bias, (1.0 - share) ** 2 * max(one_hot, 0.0))
+    weights = point_shares(sample_weight, len(bayes))
+    one_hot = float(weights @ np.sum(bayes * _complements(bayes), axis=1))
+    return TeacherError(share**2 * uniform.squared_bias, (1.0 - share) ** 2 * one_hot)
 
 
 def best_label_smoothing(bayes_probabilities: Any, *, sample_weight: Any = None) -> float:
@@ -204,13 +203,13 @@ def temper(probabilities: Any, *, temperature: SupportsFloat | Array) -> Array:
 
     Parameters
     ----------
-    probabilities : array of shape (n, n_classes)
+    probabilities : array of shape (n, n_classes) or (n_teachers, n, n_classes)
     temperature : float
         T > 0: above 1 probabilities become more equal, below 1 more certain. Zeros stay zeros.
 
     Returns
     -------
-    array of shape (n, n_classes)
+    array of the same shape
         Of the library of the probabilities.
 
     Raises
@@ -229,13 +228,13 @@ def temper(probabilities: Any, *, temperature: SupportsFloat | Array) -> Array:
     array([[0.667, 0.333]])
     """
     traced = is_traced(probabilities, temperature)
-    p = probabilities if traced else require_probabilities("probabilities", probabilities)
+    p = probabilities if traced else require_probabilities("probabilities", probabilities, ndims=(2, 3))
     xp = array_namespace(p)
     divisor: Array = temperature if traced else require_positive("temperature", temperature)
     # Relative to the largest, which stays 1 whatever the power; 0 to any power > 0 is 0.
-    relative = (p / xp.max(p, axis=1, keepdims=True)) ** (1.0 / divisor)
+    relative = (p / xp.max(p, axis=-1, keepdims=True)) ** (1.0 / divisor)
     relative = xp.where(p == 0.0, xp.zeros_like(p), relative)
-    return relative / xp.sum(relative, axis=1, keepdims=True)
+    return relative / xp.sum(relative, axis=-1, keepdims=True)
 
 
 def distort_probabilities(probabilities: Any, *, amount: SupportsFloat) -> Array:
@@ -327,3 +326,24 @@ def sigmoid(z: Array) -> Array:
     xp = array_namespace(z)
     small = xp.exp(-xp.abs(z))
     return xp.where(z >= 0.0, xp.ones_like(z), small) / (1.0 + small)
+
+
+def point_shares(sample_weight: Any, n_points: int) -> np.ndarray:
+    """Return the shares of the points in a mean, which sum to one: equal ones by default."""
+    if sample_weight is None:
+        return np.full(n_points, 1.0 / n_points)
+    weights = require_weights(
+        "sample_weight", to_numpy(require_array("sample_weight", sample_weight)), n_points, like=np.zeros(1)
+    )
+    relative = weights / np.max(weights)  # whose sum does not overflow
+    return relative / np.sum(relative)
+
+
+def _complements(probabilities: np.ndarray) -> np.ndarray:
+    """One minus each probability; of the largest in a row it is the sum of the others, which keeps small ones."""
+    rest = 1.0 - probabilities
+    rows, largest = np.arange(len(rest)), np.argmax(probabilities, axis=1)
+    others = probabilities.copy()
+    others[rows, largest] = 0.0
+    rest[rows, largest] = np.sum(others, axis=1)
+    return rest

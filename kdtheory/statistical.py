@@ -26,10 +26,10 @@ from kdtheory._validation import (
     require_positive,
     require_positive_integer,
     require_probabilities,
+    require_real,
     require_representable,
-    require_weights,
 )
-from kdtheory.soft_labels import TeacherError, teacher_error
+from kdtheory.soft_labels import TeacherError, point_shares, teacher_error
 
 
 def empirical_risk(losses: Any, labels: Any, *, sample_weight: Any = None) -> float:
@@ -97,7 +97,9 @@ def distilled_risk(losses: Any, probabilities: Any, *, sample_weight: Any = None
     0.625
     """
     ell, weights = _losses(losses, sample_weight)
-    return float(weights @ np.sum(_probabilities("probabilities", probabilities, ell) * ell, axis=1))
+    with np.errstate(over="ignore"):
+        risk = weights @ np.sum(_probabilities("probabilities", probabilities, ell) * ell, axis=1)
+    return _representable(risk, "the risk")
 
 
 def risk_variance_gap(
@@ -122,6 +124,8 @@ def risk_variance_gap(
     ------
     ValueError, TypeError
         As for `distilled_risk`.
+    OverflowError
+        When the gap is beyond the floating-point range.
 
     Notes
     -----
@@ -134,8 +138,10 @@ def risk_variance_gap(
     """
     ell, weights = _losses(losses, sample_weight)
     bayes = _probabilities("bayes_probabilities", bayes_probabilities, ell)
-    within = np.sum(bayes * (ell - np.sum(bayes * ell, axis=1, keepdims=True)) ** 2, axis=1)
-    return float(weights @ within) / require_positive_integer("n_samples", n_samples)
+    with np.errstate(over="ignore", invalid="ignore"):
+        within = np.sum(bayes * (ell - np.sum(bayes * ell, axis=1, keepdims=True)) ** 2, axis=1)
+    count = _count("n_samples", n_samples)
+    return _representable(weights @ within / count, "the gap of the variances")
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,7 @@ class DistilledRiskDeviation:
     teacher_error : TeacherError
         Squared bias and variance of the teacher's probabilities.
     constant : float
-        `L·max_loss²/4`: what a squared error of the probabilities can do to the risk at most.
+        `⌊L²/4⌋/L·max_loss²`: what a squared error of the probabilities can do to the risk at most.
     bound : float
         `sampling_variance + constant·(E_x‖pᵗ − p*‖)²`, eq. 9 with the sharp constant.
     decomposed_bound : float
@@ -198,11 +204,14 @@ def distilled_risk_deviation(
     ------
     ValueError, TypeError
         As for `distilled_risk`, and for a loss above `max_loss`.
+    OverflowError
+        When a part is beyond the floating-point range.
 
     Notes
     -----
-    The constant is sharp: probabilities differ by a vector whose entries sum to zero, so that losses in [0, m] may be
-    taken as within m/2 of their middle. It is attained for an even number of labels, half of them with the loss m.
+    The constant is sharp for every number L of labels: probabilities differ by a vector whose entries sum to zero, so
+    that only the deviations of the losses from their mean count. Those of losses in [0, m] are largest when half of the
+    labels, or one fewer than the others, have the loss m.
 
     The paper's proof of eq. 9 is for a fixed teacher. For a random one that the whole sample shares, the squared mean
     distance is that of each teacher; eq. 10 reads `E_x[‖E_t pᵗ − p*‖² + V_t[pᵗ]]`.
@@ -220,21 +229,22 @@ def distilled_risk_deviation(
     bayes = _probabilities("bayes_probabilities", bayes_probabilities, ell)
     error = teacher_error(teacher_probabilities, bayes, sample_weight=weights)
     teachers = to_numpy(require_array("teacher_probabilities", teacher_probabilities)).reshape(-1, *ell.shape)
-    count = require_positive_integer("n_samples", n_samples)
-    largest = _max_loss(ell, max_loss)
-    means = np.sum(teachers * ell, axis=2)
-    sampling = float(np.mean((means - (means @ weights)[:, None]) ** 2 @ weights)) / count
-    offsets = np.sum((teachers - bayes) * ell, axis=2) @ weights
-    distances = np.linalg.norm(teachers - bayes, axis=2) @ weights
-    constant = ell.shape[1] * largest**2 / 4.0
-    return DistilledRiskDeviation(
-        exact=sampling + float(np.mean(offsets**2)),
-        sampling_variance=sampling,
-        teacher_error=error,
-        constant=constant,
-        bound=sampling + constant * float(np.mean(distances**2)),
-        decomposed_bound=sampling + constant * error.mean_squared_error,
-    )
+    count, largest = _count("n_samples", n_samples), _max_loss(ell, max_loss)
+    with np.errstate(over="ignore", invalid="ignore"):
+        means = np.sum(teachers * ell, axis=2)
+        sampling = np.mean((means - (means @ weights)[:, None]) ** 2 @ weights) / count
+        offsets = np.sum((teachers - bayes) * ell, axis=2) @ weights
+        distances = np.linalg.norm(teachers - bayes, axis=2) @ weights
+        constant = _sharpest(ell.shape[1]) * np.square(largest)
+        parts = {
+            "exact": sampling + np.mean(offsets**2),
+            "sampling_variance": sampling,
+            "constant": constant,
+            "bound": sampling + constant * np.mean(distances**2),
+            "decomposed_bound": sampling + constant * error.mean_squared_error,
+        }
+    stated = {name: _representable(value, f"the part {name}") for name, value in parts.items()}
+    return DistilledRiskDeviation(teacher_error=error, **stated)
 
 
 def generalisation_bound(
@@ -273,13 +283,15 @@ def generalisation_bound(
     Raises
     ------
     ValueError, TypeError
-        As for `distilled_risk`, and for losses above `max_loss`.
+        As for `distilled_risk`, for losses above `max_loss`, and for chances that are not in (0, 1).
+    OverflowError
+        When the bound is beyond the floating-point range.
 
     Notes
     -----
     For finitely many students the deviation is `√(2 V ln(2M/δ)/n) + 7 ln(2M/δ)/(3(n − 1))` with the unbiased variance V
     of the losses (Maurer and Pontil, 2009, Corollary 5); with a covering number, `√(18 V ln(10 N/δ)/n) + 15 ln(10 N/δ)/
-    (n − 1)` (their Theorem 6). An imperfect teacher adds `√(L)·max_loss/2` times its distance.
+    (n − 1)` (their Theorem 6). An imperfect teacher adds `√(⌊L²/4⌋/L)·max_loss` times its distance.
 
     Source: Menon et al. (2020), Propositions 2 and 5, with the constants that the O-notation hides.
 
@@ -298,7 +310,7 @@ def generalisation_bound(
     delta = require_positive("failure_probability", failure_probability)
     if not delta < 1.0:
         raise ValueError(f"failure_probability must be < 1, got {failure_probability!r}")
-    of_variance, of_range, chances = 2.0, 7.0 / 3.0, 2.0 * require_positive_integer("n_predictors", n_predictors)
+    of_variance, of_range, chances = 2.0, 7.0 / 3.0, 2.0 * _count("n_predictors", n_predictors)
     if covering_number is not None:
         number = require_positive("covering_number", covering_number)
         if chances != 2.0:
@@ -308,14 +320,12 @@ def generalisation_bound(
                 f"covering_number must be >= 1, and losses have at least 16 rows, got {number!r} and {n_points} rows"
             )
         of_variance, of_range, chances = 18.0, 15.0, 10.0 * number
-    log_chances = math.log(chances / delta)
-    spread = math.sqrt(of_variance * float(np.var(values, ddof=1)) * log_chances / n_points)
+    log_chances = math.log(chances) - math.log(delta)
     distance = require_nonnegative("teacher_distance", teacher_distance)
-    return (
-        float(weights @ values)
-        + spread
-        + largest * (of_range * log_chances / (n_points - 1) + 0.5 * math.sqrt(n_classes) * distance)
-    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = np.sqrt(of_variance * np.var(values, ddof=1) * log_chances / n_points)
+        off = of_range * log_chances / (n_points - 1) + math.sqrt(_sharpest(n_classes)) * distance
+        return _representable(weights @ values + spread + np.float64(largest) * off, "the bound")
 
 
 def _losses(losses: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -325,12 +335,7 @@ def _losses(losses: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:
     ell = to_numpy(ell)
     if np.any(ell < 0.0):
         raise ValueError(f"losses must be >= 0, got {float(np.min(ell))!r}")
-    if sample_weight is None:
-        return ell, np.full(len(ell), 1.0 / len(ell))
-    weights = require_weights(
-        "sample_weight", to_numpy(require_array("sample_weight", sample_weight)), len(ell), like=ell
-    )
-    return ell, weights / np.sum(weights)
+    return ell, point_shares(sample_weight, len(ell))
 
 
 def _probabilities(name: str, value: Any, losses: np.ndarray) -> np.ndarray:
@@ -345,4 +350,17 @@ def _max_loss(losses: np.ndarray, max_loss: SupportsFloat | None) -> float:
     allowed = largest if max_loss is None else require_nonnegative("max_loss", max_loss)
     if allowed < largest:
         raise ValueError(f"max_loss must be at least the largest loss, {largest!r}, got {max_loss!r}")
-    return float(require_representable(np.array(allowed), "max_loss"))
+    return allowed
+
+
+def _sharpest(n_classes: int) -> float:
+    """Largest squared length that deviations from their mean can have, of n_classes values in [0, 1]."""
+    return (n_classes**2 // 4) / n_classes
+
+
+def _count(name: str, value: SupportsIndex) -> float:
+    return require_real(name, require_positive_integer(name, value))
+
+
+def _representable(value: Any, what: str) -> float:
+    return float(require_representable(np.asarray(value), what))

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdtheory import (
+    best_label_smoothing,
     distilled_risk,
     distilled_risk_deviation,
     distort_probabilities,
@@ -74,20 +75,26 @@ def test_noise_on_the_log_odds_is_unbiased_there_and_biased_in_probability():
     np.testing.assert_array_equal(noisy_sigmoid_teacher([800.0, -800.0]), [1.0, 0.0])
 
 
-def exact_loss(f, p, psi):
-    with mpmath.workdps(700):
-        total = mpmath.mpf(0)
-        for y, chance in enumerate(p):
-            inner = sum(mpmath.mpf(psi[k]) * mpmath.exp(mpmath.mpf(f[k]) - f[y]) for k in range(len(f)) if k != y)
-            total += mpmath.mpf(chance) * mpmath.log1p(inner)
-        return float(total)
+def exact_loss_and_gradient(f, p, psi):
+    """By the definition, with 50 digits."""
+    labels = range(len(f))
+    with mpmath.workdps(50):
+        f, p, psi = ([mpmath.mpf(float(value)) for value in part] for part in (f, p, psi))
+        sums = [mpmath.fsum(psi[k] * mpmath.exp(f[k] - f[y]) for k in labels if k != y) for y in labels]
+        loss = mpmath.fsum(p[y] * mpmath.log1p(sums[y]) for y in labels)
+        gradient = [
+            mpmath.fsum(p[y] * psi[k] * mpmath.exp(f[k] - f[y]) / (1 + sums[y]) for y in labels if y != k)
+            - p[k] * sums[k] / (1 + sums[k])
+            for k in labels
+        ]
+        return float(loss), [float(entry) for entry in gradient]
 
 
 @st.composite
 def rankings(draw):
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n_classes = draw(st.integers(1, 6))
-    scores = rng.standard_normal((3, n_classes)) * 10.0 ** rng.uniform(-2, 2.5)
+    scores = rng.standard_normal((3, n_classes)) * 10.0 ** rng.uniform(-2, 3.5)
     p = rng.dirichlet(np.full(n_classes, 10.0 ** rng.uniform(-2, 1)), 3)
     kind = draw(st.sampled_from(["probabilities", "one-hot", "ones", "zeros", "random"]))
     if kind == "one-hot":
@@ -97,34 +104,44 @@ def rankings(draw):
 
 
 @given(rankings())
-def test_the_loss_has_all_digits(ranking):
+def test_the_loss_and_its_gradient_have_all_digits(ranking):
+    """Relative to themselves, as far as the differences of the scores have them."""
     scores, p, psi = ranking
+    rows = [exact_loss_and_gradient(*row) for row in zip(scores, p, psi, strict=True)]
+    digits = 1e-15 * (10.0 + np.max(np.abs(scores)))
     loss = double_distillation_loss(scores, p, psi)
-    expected = [exact_loss(*(part.tolist() for part in row)) for row in zip(scores, p, psi, strict=True)]
-    np.testing.assert_allclose(loss, expected, rtol=1e-12, atol=1e-13 * np.max(np.abs(scores)))
-    assert np.all(loss >= -1e-13 * np.max(np.abs(scores)))
+    np.testing.assert_allclose(loss, [row[0] for row in rows], rtol=10.0 * digits, atol=1e-300)
+    gradient = double_distillation_gradient(scores, p, psi)
+    np.testing.assert_allclose(gradient, [row[1] for row in rows], rtol=0.0, atol=digits)
+    np.testing.assert_allclose(np.sum(gradient, axis=1), 0.0, atol=digits)
 
 
-@settings(max_examples=20)  # JAX compiles each
+def test_small_losses_and_weights_of_zero_beside_large_scores():
+    for arguments, expected in (
+        (([[40.0, 0.0]], [[1.0, 0.0]], [[0.5, 0.3]]), 0.3 * np.exp(-40.0)),
+        (([[1030.0, 1000.0]], [[1.0, 0.0]], [[0.5, 0.3]]), np.log1p(0.3 * np.exp(-30.0))),
+        (([[0.0, 900.0]], [[1.0, 0.0]], [[1.0, 0.0]]), 0.0),
+    ):
+        np.testing.assert_allclose(double_distillation_loss(*arguments), expected, rtol=1e-12)
+    np.testing.assert_array_equal(
+        double_distillation_gradient([[800.0, 0.0]], [[0.5, 0.5]], [[0.0, 1.0]]), [[0.0, 0.0]]
+    )
+    weights = negative_weights_from_logits([[800.0, -800.0, 0.0]])
+    gradient = double_distillation_gradient([[900.0, 0.0, 10.0]], [[0.0, 0.5, 0.5]], weights)
+    exact = exact_loss_and_gradient([900.0, 0.0, 10.0], [0.0, 0.5, 0.5], weights[0])[1]
+    np.testing.assert_allclose(gradient, [exact], atol=1e-12)
+    with pytest.raises(OverflowError, match="the loss at index 0 is too large for float64"):
+        double_distillation_loss([[-1e308, 1e308]], [[1.0, 0.0]], [[1.0, 1.0]])
+    np.testing.assert_array_equal(double_distillation_loss([[1e308, -1e308]], [[1.0, 0.0]], [[1.0, 1.0]]), [0.0])
+
+
+@settings(max_examples=10)  # JAX compiles each
 @given(rankings())
 def test_the_gradient_is_that_of_the_loss(ranking):
     scores, p, psi = ranking
-    gradient = double_distillation_gradient(scores, p, psi)
-    assert np.all(np.isfinite(gradient))
-    assert np.all(np.abs(gradient) <= 1.0 + 1e-12)
-    np.testing.assert_allclose(np.sum(gradient, axis=1), 0.0, atol=1e-12)
-
-    def total(flat):
-        f, weights = flat.reshape(scores.shape), psi
-        own = jnp.log(
-            jnp.sum(weights[:, None, :] * jnp.exp(f[:, None, :] - f[:, :, None]) * (1 - jnp.eye(f.shape[1])), axis=2)
-            + 1.0
-        )
-        return jnp.sum(p * own)
-
-    if np.max(np.abs(scores)) < 100.0:
-        expected = np.asarray(jax.grad(total)(jnp.asarray(scores.ravel()))).reshape(scores.shape)
-        np.testing.assert_allclose(gradient, expected, atol=1e-10)
+    scores = scores / max(1.0, 0.01 * np.max(np.abs(scores)))
+    derivative = jax.grad(lambda f: jnp.sum(double_distillation_loss(f, p, psi)))(jnp.asarray(scores))
+    np.testing.assert_allclose(double_distillation_gradient(scores, p, psi), derivative, atol=1e-11)
 
 
 @given(rankings())
@@ -202,6 +219,37 @@ def test_jax_trains_on_it():
     one_hot = jnp.eye(5)[:4]
     of_one_hot = jax.grad(lambda f: jnp.sum(double_distillation_loss(f, one_hot, 1.0 - one_hot)))(scores)
     assert bool(jnp.all(jnp.isfinite(of_one_hot)))
+    of_teacher = jax.grad(lambda p: jnp.sum(double_distillation_loss(scores, p, 1.0 - p)))(one_hot)
+    assert bool(jnp.all(jnp.isfinite(of_teacher)))
+    with_numpy_scores = jax.grad(lambda p: jnp.sum(double_distillation_loss(np.asarray(scores), p, 1.0)))(one_hot)
+    expected = -np.asarray(jax.nn.log_softmax(scores))
+    np.testing.assert_allclose(with_numpy_scores, expected, rtol=1e-10)
+
+
+def test_smoothing_keeps_the_digits_of_nearly_certain_labels():
+    for small in (1e-17, 1e-14, 1e-3):
+        error = label_smoothing_error([[1.0 - small, small]], amount=0.0)
+        assert error.variance == pytest.approx(2.0 * small * (1.0 - small), rel=1e-14)
+        with mpmath.workdps(50):
+            p = mpmath.mpf(small)
+            variance, bias = 2 * p * (1 - p), 2 * (p - 0.5) ** 2
+            best = float(variance / (variance + bias))
+        assert best_label_smoothing([[1.0 - small, small]]) == pytest.approx(best, rel=1e-12)
+    assert best_label_smoothing([[1.0], [1.0]]) == 0.0
+    assert smooth_labels([0], n_classes=700_000, amount=0.5).shape == (1, 700_000)
+
+
+def test_weights_of_points_are_shares_however_large_they_are():
+    for scale in (1e-300, 2.0, 1e308):
+        assert empirical_risk([[1.0, 2.0]] * 3, [0, 1, 0], sample_weight=[scale] * 3) == pytest.approx(4.0 / 3.0)
+        error = teacher_error(P, P[::-1], sample_weight=[scale, scale])
+        assert error.mean_squared_error == pytest.approx(0.5)
+
+
+def test_stacked_teachers_are_tempered_one_by_one():
+    p = np.random.default_rng(0).dirichlet(np.ones(4), (3, 5))
+    together = temper(p, temperature=3.0)
+    np.testing.assert_array_equal(together, [temper(each, temperature=3.0) for each in p])
 
 
 def test_one_weight_is_for_all_negatives():
@@ -290,6 +338,31 @@ P, LOSSES = [[0.5, 0.5], [1.0, 0.0]], [[0.0, 1.0], [1.0, 0.0]]
             lambda: double_distillation_loss(LOSSES, P, [[1.0, 0.0]]),
             ValueError,
             "negative_weights must have the shape of scores",
+        ),
+        (
+            lambda: risk_variance_gap([[0.0, 1e155]], [[0.5, 0.5]], n_samples=2),
+            OverflowError,
+            "the gap of the variances",
+        ),
+        (
+            lambda: distilled_risk_deviation([[0.0, 1e200]], [[1.0, 0.0]], [[0.5, 0.5]], n_samples=2),
+            OverflowError,
+            "the part exact",
+        ),
+        (
+            lambda: generalisation_bound(LOSSES, P, failure_probability=0.1, max_loss=1e308),
+            OverflowError,
+            "the bound at the only entry is too large",
+        ),
+        (
+            lambda: risk_variance_gap(LOSSES, P, n_samples=10**400),
+            ValueError,
+            "n_samples must be at most about 1.8e308",
+        ),
+        (
+            lambda: double_distillation_loss(LOSSES, [[0.5, 0.5]], LOSSES),
+            ValueError,
+            "probabilities must have the shape of scores",
         ),
         (lambda: negative_weights_from_logits(LOSSES, scale=0.0), ValueError, "scale must be > 0, got 0.0"),
     ],
