@@ -9,7 +9,15 @@ from typing import Any, NamedTuple, SupportsIndex
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from kdtheory._validation import require_generator, require_nonnegative, require_positive_integer
+from kdtheory._interop import to_numpy
+from kdtheory._validation import (
+    require_array,
+    require_generator,
+    require_ndim,
+    require_nonnegative,
+    require_positive_integer,
+    require_vector,
+)
 from kdtheory.soft_labels import sigmoid
 
 
@@ -117,8 +125,9 @@ class BinarySample(NamedTuple):
     y: np.ndarray
     bayes_probabilities: np.ndarray
 
-    def head(self, n_points: int) -> BinarySample:
+    def head(self, n_points: SupportsIndex) -> BinarySample:
         """Return the first points."""
+        n_points = require_positive_integer("n_points", n_points)
         return BinarySample(self.X[:n_points], self.y[:n_points], self.bayes_probabilities[:n_points])
 
 
@@ -172,12 +181,18 @@ class GaussianClasses:
 
     def auc(self, weights: np.ndarray) -> float:
         """Area under the ROC curve of the score `wᵀx` on all points: `Φ(√2·wᵀμ/‖w‖)`, and 1/2 for w = 0."""
-        length = np.linalg.norm(weights)
-        return float(ndtr(math.sqrt(2.0) * self.mean * np.sum(weights) / length)) if length > 0.0 else 0.5
+        w = to_numpy(require_vector("weights", weights))
+        if len(w) != self.n_features:
+            raise ValueError(f"weights must have shape {(self.n_features,)}, one for each feature, got {w.shape}")
+        largest = np.max(np.abs(w))
+        if largest == 0.0:
+            return 0.5
+        direction = w / largest  # whose length neither overflows nor vanishes
+        return float(ndtr(math.sqrt(2.0) * self.mean * np.sum(direction) / np.linalg.norm(direction)))
 
     def log_odds(self, X: np.ndarray) -> np.ndarray:
         """Bayes log-odds of class 1 at points of shape (n, n_features)."""
-        return X @ self.weights
+        return _points(X, self.n_features) @ self.weights
 
     def sample(self, n_points: SupportsIndex, random_state: Any = 0) -> BinarySample:
         """Draw independent points, from an int or a numpy.random.Generator."""
@@ -223,7 +238,7 @@ class SlabClasses:
 
     def log_odds(self, X: np.ndarray) -> np.ndarray:
         """Bayes log-odds of class 1 at points of shape (n, n_features)."""
-        return _slab_log_odds(np.max(np.abs(X), axis=1))
+        return _slab_log_odds(np.max(np.abs(_points(X, self.n_features)), axis=1))
 
     def sample(self, n_points: SupportsIndex, random_state: Any = 0) -> BinarySample:
         """Draw independent points, from an int or a numpy.random.Generator."""
@@ -231,6 +246,14 @@ class SlabClasses:
         X = rng.standard_normal((require_positive_integer("n_points", n_points), self.n_features))
         probabilities = _both(self.log_odds(X))
         return BinarySample(X, (rng.random(len(X)) < probabilities[:, 1]).astype(int), probabilities)
+
+
+def _points(X: Any, n_features: int) -> np.ndarray:
+    points = to_numpy(require_array("X", X))
+    require_ndim("X", points, 2)
+    if points.shape[1] != n_features:
+        raise ValueError(f"X must have {n_features} columns, one for each feature, got shape {points.shape}")
+    return points
 
 
 def _slab_log_odds(largest: np.ndarray) -> np.ndarray:

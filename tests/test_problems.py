@@ -4,8 +4,9 @@ import re
 
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.special import expit
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 from sklearn.metrics import roc_auc_score
 
 from kdtheory.problems import GaussianClasses, SlabClasses
@@ -36,6 +37,46 @@ def test_labels_are_drawn_with_the_bayes_probabilities(problem):
 def test_the_oracle_ranks_as_well_as_its_own_probabilities(problem):
     _, y, p = problem.sample(200_000, random_state=2)
     assert roc_auc_score(y, p[:, 1]) == pytest.approx(problem.oracle_auc, abs=0.004)
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 5])
+def test_the_oracle_of_the_slab_is_a_double_integral(n_features):
+    def positive(share):  # where so much of the distribution of ‖x‖∞ lies below
+        return expit(2.0 * (norm.ppf(0.5 + 0.5 * share ** (1.0 / n_features)) - 0.5))
+
+    prior = quad(positive, 0.0, 1.0)[0]
+    ranked = quad(lambda share: positive(share) * quad(lambda u: 1.0 - positive(u), 0.0, share)[0], 0.0, 1.0)[0]
+    assert SlabClasses(n_features).oracle_auc == pytest.approx(ranked / (prior * (1.0 - prior)), abs=1e-6)
+
+
+def test_the_auc_of_weights_does_not_depend_on_their_scale():
+    problem = GaussianClasses(0.3)
+    for scale in (1e-300, 1.0, 1e300):
+        assert problem.auc(np.full(10, scale)) == pytest.approx(problem.oracle_auc, rel=1e-12)
+        assert problem.auc(np.full(10, -scale)) == pytest.approx(1.0 - problem.oracle_auc, rel=1e-12)
+    assert problem.auc(np.zeros(10)) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: GaussianClasses(0.3).auc(np.ones(3)),
+            r"weights must have shape (10,), one for each feature, got (3,)",
+        ),
+        (lambda: GaussianClasses(0.3).auc(np.full(10, np.nan)), "weights must be finite"),
+        (lambda: GaussianClasses(0.3).auc(np.ones((10, 2))), "weights must be 1-dimensional"),
+        (lambda: GaussianClasses(0.3).log_odds(np.ones((2, 3))), "X must have 10 columns"),
+        (
+            lambda: SlabClasses().log_odds(np.ones((2, 3))),
+            "X must have 2 columns, one for each feature, got shape (2, 3)",
+        ),
+        (lambda: SlabClasses().sample(5).head(-1), "n_points must be >= 1, got -1"),
+    ],
+)
+def test_what_does_not_fit_a_problem_is_refused(call, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        call()
 
 
 def test_bayes_probabilities_of_gaussian_classes_follow_from_their_densities():

@@ -6,13 +6,17 @@ import pytest
 import scipy.optimize
 import scipy.sparse
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression, Perceptron, Ridge
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression, Perceptron, Ridge, RidgeClassifier
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict, cross_val_score
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -113,8 +117,8 @@ def test_any_teacher_and_any_student(teacher, student):
 def test_a_teacher_that_is_fitted_already_and_one_that_has_not_seen_the_points():
     X, y = load_iris(return_X_y=True)
     teacher = RandomForestClassifier(random_state=0).fit(X[::2], y[::2])
-    model = DistilledClassifier(teacher, prefit=True).fit(X[1::2], y[1::2])
-    assert model.teacher_ is teacher
+    model = DistilledClassifier(FrozenEstimator(teacher)).fit(X[1::2], y[1::2])
+    assert model.teacher_.estimator is teacher
     np.testing.assert_allclose(model.teacher_probabilities_, teacher.predict_proba(X[1::2]), rtol=1e-12)
     folds = KFold(5, shuffle=True, random_state=0)
     crossed = DistilledClassifier(clone(teacher), cv=folds).fit(X, y)
@@ -162,6 +166,31 @@ def test_weights_reach_the_teacher_and_the_student(cv):
     np.testing.assert_allclose(model.predict_proba(X), student.predict_proba(X), rtol=1e-12)
 
 
+@pytest.mark.parametrize("inner", [LinearSVC(), Perceptron(), RidgeClassifier()])
+def test_what_has_no_probabilities_still_predicts(inner):
+    X, p = soft_data()
+    model = SoftLabelClassifier(inner).fit(X, p)
+    assert model.score(X, np.argmax(p, axis=1)) > 0.8
+    assert not hasattr(model, "predict_proba")
+    student = DistilledClassifier(GaussianNB(), inner).fit(X, np.array(["a", "b", "c"])[np.argmax(p, axis=1)])
+    assert set(student.predict(X)) == {"a", "b", "c"}
+    assert not hasattr(student, "predict_proba")
+
+
+def test_frames_and_missing_values_reach_the_classifiers_within():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    X = X.assign(kind=np.where(np.arange(150) % 2, "odd", "even"))
+    columns = make_column_transformer((OneHotEncoder(), ["kind"]), remainder=StandardScaler())
+    teacher = make_pipeline(columns, GaussianNB())
+    student = HistGradientBoostingClassifier(categorical_features="from_dtype", max_iter=5)
+    model = DistilledClassifier(teacher, student).fit(X.astype({"kind": "category"}), y)
+    assert model.score(X.astype({"kind": "category"}), y) > 0.9
+    missing = load_iris().data.copy()
+    missing[::7, 2] = np.nan
+    boosted = HistGradientBoostingClassifier(max_iter=5)
+    assert DistilledClassifier(boosted, boosted).fit(missing, y).score(missing, y) > 0.9
+
+
 def test_they_live_in_pipelines_and_searches():
     X, y = load_iris(return_X_y=True)
     model = make_pipeline(StandardScaler(), DistilledClassifier(GaussianNB()))
@@ -201,10 +230,11 @@ X, P = soft_data(6)
             "temperature must be > 0, got 0.0",
         ),
         (
-            lambda: DistilledClassifier(prefit=True, cv=3).fit(X, [0, 1] * 3),
+            lambda: DistilledClassifier(FrozenEstimator(GaussianNB().fit(X, [0, 1] * 3))).fit(X, ["a", "b"] * 3),
             ValueError,
-            "cv must be None for a teacher",
+            r"teacher must know the classes of y, \['a' 'b'\], got \[0 1\]",
         ),
+        (lambda: DistilledClassifier(FrozenEstimator(GaussianNB())).fit(X, [0, 1] * 3), NotFittedError, "GaussianNB"),
         (
             lambda: SoftLabelClassifier(make_pipeline(StandardScaler(), LogisticRegression())).fit(X, P),
             TypeError,

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone, is_classifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
-from sklearn.utils import Tags, _safe_indexing, get_tags
+from sklearn.utils import Tags, _safe_indexing, check_array, check_consistent_length, get_tags
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_parameter, validate_data
 
 from kdtheory._interop import to_numpy
 from kdtheory._typing import Array
-from kdtheory._validation import require_bool, require_probabilities, require_share, require_weights
+from kdtheory._validation import require_probabilities, require_share, require_weights
 from kdtheory.soft_labels import temper
+
+
+def _has_probabilities(part: str) -> Callable[[Any], bool]:
+    def check(model: Any) -> bool:
+        return hasattr(getattr(model, part)(), "predict_proba")
+
+    return check
 
 
 class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     """A classifier that learns from probabilities of the classes, through one that learns from labels and weights.
 
-    Every point becomes one row for each class that is possible, weighted by its probability: the loss of the stacked
-    rows is the distilled risk, whatever the classifier. Labels are learned from as they are.
+    Every point becomes one row for each class that is possible, weighted by its probability: a loss that sums over rows
+    becomes the distilled risk. What counts rows, such as `min_samples_leaf` or a bootstrap, counts the stacked ones.
+    Labels are learned from as they are.
 
     Parameters
     ----------
@@ -92,19 +103,17 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             The fitted classifier itself.
         """
         columns = getattr(y, "columns", None)
-        X, y = validate_data(self, X, y, multi_output=True, **self._checks())
+        y = _checked_targets(self, X, y)
         options = {}
         if sample_weight is not None:
-            options["sample_weight"] = require_weights("sample_weight", sample_weight, X.shape[0], like=np.ones(1))
-        if np.ndim(y) == 2 and y.shape[1] > 1:
+            options["sample_weight"] = require_weights("sample_weight", sample_weight, len(y), like=np.ones(1))
+        if y.ndim == 2:
             self._require_weighted_classifier()
             self.classes_ = np.arange(y.shape[1]) if columns is None else np.unique(columns)
             probabilities = y if columns is None else y[:, np.argsort(np.asarray(columns))]
-            weights = options.get("sample_weight", np.ones(X.shape[0]))
+            weights = options.get("sample_weight", np.ones(len(y)))
             X, y, options["sample_weight"] = self._stacked(X, probabilities, weights)
         else:
-            y = column_or_1d(y, warn=True)
-            _require_labels(y)
             self.classes_ = np.unique(y)
         if len(np.unique(y)) < 2:
             raise ValueError(f"y must hold at least 2 classes that are possible, got one class: {y[0]!s}")
@@ -114,6 +123,10 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def _stacked(self, X: Any, probabilities: Any, weights: Array) -> tuple[Any, Array, Array]:
         """One row for each point and class that is possible: inputs, labels and weights."""
         p = require_probabilities("y", probabilities)
+        if issparse(X):
+            X = X.tocsr()
+        elif not hasattr(X, "iloc"):
+            X = np.asarray(X)
         rows, numbers = np.nonzero(p * weights[:, None] > 0.0)
         return _safe_indexing(X, rows), self.classes_[numbers], weights[rows] * p[rows, numbers]
 
@@ -128,14 +141,15 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def predict(self, X: Any) -> Array:
         """Predict labels."""
         check_is_fitted(self)
-        return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+        return self.estimator_.predict(_checked_points(self, X))
 
+    @available_if(_has_probabilities("_estimator"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
         """Probabilities of all classes, shape (n_samples, n_classes); zero for classes that were never possible."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, **self._checks())
-        probabilities = np.zeros((X.shape[0], len(self.classes_)))
-        probabilities[:, np.searchsorted(self.classes_, self.estimator_.classes_)] = self.estimator_.predict_proba(X)
+        possible = self.estimator_.predict_proba(_checked_points(self, X))
+        probabilities = np.zeros((len(possible), len(self.classes_)))
+        probabilities[:, np.searchsorted(self.classes_, self.estimator_.classes_)] = possible
         return probabilities
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -143,19 +157,12 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         if not _has_columns(y):
             return float(super().score(X, y, sample_weight))
         p = to_numpy(require_probabilities("y", y))
-        numbers = np.argmax(self.predict_proba(X), axis=1)
+        numbers = np.asarray(np.searchsorted(self.classes_, self.predict(X)))
         if p.shape != (len(numbers), len(self.classes_)):
             raise ValueError(f"y must have shape {(len(numbers), len(self.classes_))}, got {p.shape}")
         columns = getattr(y, "columns", None)
         order = np.arange(p.shape[1]) if columns is None else np.argsort(np.asarray(columns))
         return float(np.average(p[:, order][np.arange(len(p)), numbers], weights=sample_weight))
-
-    def _checks(self) -> dict[str, Any]:
-        tags = get_tags(self._estimator())
-        return {
-            "accept_sparse": ("csr", "csc") if tags.input_tags.sparse else False,
-            "ensure_all_finite": "allow-nan" if tags.input_tags.allow_nan else True,
-        }
 
 
 class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
@@ -164,7 +171,8 @@ class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     Parameters
     ----------
     teacher : classifier with `predict_proba`, default None
-        Fitted on the labels first, or left as it is with `prefit`. None: `LogisticRegression()`.
+        Fitted on the labels first. None: `LogisticRegression()`. `sklearn.frozen.FrozenEstimator` keeps one that is
+        fitted already.
     student : classifier, default None
         Fitted on the teacher's probabilities. None: `LogisticRegression()`.
     label_weight : float, default 0
@@ -174,7 +182,6 @@ class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     cv : int, splitter or iterable, default None
         None: the teacher predicts the points that it has seen, of which it may be too sure: a forest is. Otherwise
         its probabilities for the student are cross-fitted, of teachers that have not seen them.
-    prefit : bool, default False
 
     Attributes
     ----------
@@ -215,19 +222,25 @@ class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         label_weight: float = 0.0,
         temperature: float = 1.0,
         cv: Any = None,
-        prefit: bool = False,
     ) -> None:
         self.teacher = teacher
         self.student = student
         self.label_weight = label_weight
         self.temperature = temperature
         self.cv = cv
-        self.prefit = prefit
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
+        parts = [get_tags(part).input_tags for part in (self._teacher(), self._student())]
+        tags.input_tags.sparse = all(part.sparse for part in parts)
+        tags.input_tags.allow_nan = all(part.allow_nan for part in parts)
         return tags
+
+    def _teacher(self) -> Any:
+        return LogisticRegression() if self.teacher is None else self.teacher
+
+    def _student(self) -> Any:
+        return LogisticRegression() if self.student is None else self.student
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> DistilledClassifier:
         """Fit the teacher on labels, then the student on the teacher's probabilities.
@@ -251,24 +264,17 @@ class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
                 f"y must be labels of shape (n_samples,), got shape {np.shape(y)}: SoftLabelClassifier learns from"
                 " probabilities"
             )
-        X, y = validate_data(self, X, y, accept_sparse=("csr", "csc"))
-        _require_labels(y)
+        y = _checked_targets(self, X, y)
         options = {}
         if sample_weight is not None:
-            options["sample_weight"] = require_weights("sample_weight", sample_weight, X.shape[0], like=np.ones(1))
+            options["sample_weight"] = require_weights("sample_weight", sample_weight, len(y), like=np.ones(1))
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"y must hold at least 2 classes, got one class: {self.classes_[0]!s}")
-        teacher = LogisticRegression() if self.teacher is None else self.teacher
+        teacher = self._teacher()
         if not hasattr(teacher, "predict_proba"):
             raise TypeError(f"teacher must be a classifier with predict_proba, got {teacher!r}")
-        if require_bool("prefit", self.prefit):
-            if self.cv is not None:
-                raise ValueError(f"cv must be None for a teacher that is fitted already, got {self.cv!r}")
-            check_is_fitted(teacher)
-            self.teacher_ = teacher
-        else:
-            self.teacher_ = clone(teacher).fit(X, y, **options)
+        self.teacher_ = clone(teacher).fit(X, y, **options)
         if not np.array_equal(self.teacher_.classes_, self.classes_):
             raise ValueError(f"teacher must know the classes of y, {self.classes_}, got {self.teacher_.classes_}")
         if self.cv is None:
@@ -284,13 +290,13 @@ class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def predict(self, X: Any) -> Array:
         """Predict labels."""
         check_is_fitted(self)
-        return self.classes_[np.argmax(self.predict_proba(X), axis=1)]
+        return self.classes_[self.student_.predict(_checked_points(self, X))]
 
+    @available_if(_has_probabilities("_student"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
         """Probabilities of the student, shape (n_samples, n_classes)."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, accept_sparse=("csr", "csc"))
-        return self.student_.predict_proba(X)
+        return self.student_.predict_proba(_checked_points(self, X))
 
 
 def _has_columns(y: Any) -> bool:
@@ -299,8 +305,23 @@ def _has_columns(y: Any) -> bool:
     return len(shape) == 2 and shape[1] > 1
 
 
-def _require_labels(y: Array) -> None:
+def _checked_points(model: Any, X: Any) -> Any:
+    """X as it is, for the classifiers within to check, after a look at the names of its features."""
+    if len(getattr(X, "shape", ())) == 2:
+        validate_data(model, X, reset=False, skip_check_array=True)
+    return X
+
+
+def _checked_targets(model: Any, X: Any, y: Any) -> Array:
+    """Y as an array of labels or of probabilities, and the features of X noted; X is checked by those within."""
+    validate_data(model, X, y, skip_check_array=True)
+    values = check_array(y, ensure_2d=False, dtype=None, input_name="y")
+    check_consistent_length(X, values)
+    if values.ndim == 2 and values.shape[1] > 1:
+        return values
+    values = column_or_1d(values, warn=True)
     try:
-        check_classification_targets(y)
+        check_classification_targets(values)
     except ValueError as error:
         raise ValueError(f"{error} Probabilities need a column for each class: np.column_stack([1 - y, y])") from error
+    return values
