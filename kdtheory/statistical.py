@@ -3,7 +3,7 @@
 A student that is trained on N points sees its risk through their labels, or through a teacher's probabilities for them.
 All quantities here are exact for a distribution of finitely many points x, each with a weight, the losses of a fixed
 student on all L labels, and the Bayes probabilities `p*(x)`. Points of a sample stand for the distribution they come
-from.
+from. Every function costs O(n·L) for each teacher.
 
 The source is Menon et al. (2020), "Why distillation helps: a statistical perspective", with the corrections that the
 README lists.
