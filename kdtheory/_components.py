@@ -31,6 +31,7 @@ class Components:
     def of(cls, K: Any, name: str, values: Any) -> Components:
         """Validate a Gram matrix and values of shape (n,) or (n, k) at its points."""
         spectrum = as_spectrum(K)
+        spectrum.require_whole("a risk")
         d = spectrum.eigenvalues
         targets = require_targets(name, values, spectrum.n_points, like=d)
         coordinates = spectrum.coordinates(targets)

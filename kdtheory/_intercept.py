@@ -54,6 +54,8 @@ class CenteredProblem:
         overwrite: bool = False,
     ) -> CenteredProblem:
         """Decompose a Gram matrix, centred if an intercept is wanted; a `Spectrum` is decomposed again for that."""
+        if isinstance(K, Spectrum):
+            K.require_whole("an error of left-out points, or an intercept,")
         if not require_bool("fit_intercept", fit_intercept):
             spectrum = _weighted(K, sample_weight, tolerance, overwrite)
             targets = require_targets("y", y, spectrum.n_points, like=spectrum.eigenvalues)

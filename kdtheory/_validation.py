@@ -204,17 +204,6 @@ def require_labels(name: str, value: Any, n_points: int, n_classes: int) -> np.n
     return labels
 
 
-def require_cross_gram(name: str, value: Any, n_points: int, *, like: Array) -> Array:
-    """`value` as kernel values of shape (m, n_points), rows new points and columns training points."""
-    array = require_array(name, value, like=like)
-    require_ndim(name, array, 2)
-    if array.shape[1] != n_points:
-        raise ValueError(
-            f"{name} must have {n_points} columns, one for each training point, got shape {tuple(array.shape)}"
-        )
-    return array
-
-
 def require_representable(array: Array, what: str) -> Array:
     """Pass `array` on, or raise OverflowError: an infinity or a NaN that arithmetic made never leaves the package."""
     xp = array_namespace(array)

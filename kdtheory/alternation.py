@@ -213,6 +213,7 @@ def alternate_distillation(
 
 def _plain_spectrum(name: str, K: Any) -> Spectrum:
     spectrum = as_spectrum(K, name)
+    spectrum.require_whole("alternate_distillation")
     if isinstance(spectrum, WeightedSpectrum):
         raise TypeError(f"{name} must be without sample weights, got {spectrum!r}")
     return spectrum

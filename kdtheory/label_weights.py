@@ -9,22 +9,23 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 from array_api_compat import array_namespace
+from scipy.sparse.linalg import LinearOperator
 
+from kdtheory._cross import largest_entry, predictions, require_cross_gram
 from kdtheory._interop import from_numpy, to_numpy
 from kdtheory._tail_sums import LabelWeightWarning, optimal_label_weights, warn_if_unreachable
 from kdtheory._typing import Array
 from kdtheory._validation import (
     require_array,
     require_bool,
-    require_cross_gram,
     require_positive,
     require_positive_integer,
     require_real,
-    require_representable,
     require_targets,
 )
 from kdtheory.filters import Modes, Ridge, distil
@@ -53,7 +54,7 @@ def greedy_label_weights(
         Penalty of every fit, > 0.
     n_steps : int
         Number of fits, >= 1.
-    K_val : array of shape (m, n)
+    K_val : array of shape (m, n), or scipy.sparse.linalg.LinearOperator
         Kernel values between validation and training points.
     y_val : array of shape (m,) or (m, k)
         Validation targets; the columns share one set of label weights.
@@ -144,7 +145,7 @@ def joint_label_weights(
         Penalty of every fit, > 0.
     n_steps : int
         Number of fits, >= 1.
-    K_val : array of shape (m, n)
+    K_val : array of shape (m, n), or scipy.sparse.linalg.LinearOperator
         Kernel values between validation and training points.
     y_val : array of shape (m,) or (m, k)
         Validation targets; the columns share one set of label weights.
@@ -209,8 +210,12 @@ class _ValidationProblem:
     coordinates: Array
     ridge: Modes
     n_steps: int
-    K_val: Array
+    K_val: Array | LinearOperator
     y_val: Array
+
+    @cached_property
+    def largest_entry(self) -> float:
+        return largest_entry(self.K_val)
 
     @classmethod
     def of(
@@ -237,10 +242,9 @@ class _ValidationProblem:
         """Predictions, and the size below which they are nothing but rounding."""
         xp = array_namespace(filter_values)
         dual = self.spectrum.lift_dual_coef(filter_values, self.coordinates)
-        with np.errstate(over="ignore", invalid="ignore"):
-            predictions = require_representable(self.K_val @ dual, "the prediction at the validation points")
+        predicted = predictions(self.K_val, dual, outputs=dual.ndim == 2)
         unit = xp.finfo(dual.dtype).eps * self.spectrum.n_points
-        return predictions, (unit * float(xp.max(xp.abs(self.K_val)))) * float(xp.sum(xp.abs(dual)))
+        return predicted, (unit * self.largest_entry) * float(xp.sum(xp.abs(dual)))
 
     def loss(self, label_weights: np.ndarray) -> float:
         """Size of the validation error that these label weights really reach in the arithmetic of K."""

@@ -9,10 +9,10 @@ from typing import Any, SupportsFloat, SupportsIndex
 import numpy as np
 from array_api_compat import array_namespace
 
+from kdtheory._cross import predictions, require_cross_gram
 from kdtheory._typing import Array
 from kdtheory._validation import (
     require_array,
-    require_cross_gram,
     require_positive,
     require_positive_integer,
     require_representable,
@@ -49,9 +49,7 @@ class PerSamplePath:
     def predict(self, K_test: Any) -> Array:
         """Predict at new points from kernel values of shape (m, n): (n_steps, m) or (n_steps, m, k)."""
         cross = require_cross_gram("K_test", K_test, self.spectrum.n_points, like=self.spectrum.eigenvalues)
-        with np.errstate(over="ignore", invalid="ignore"):
-            predictions = self.dual_coef @ cross.T if self.y.ndim == 1 else cross @ self.dual_coef
-        return require_representable(predictions, "the prediction")
+        return predictions(cross, self.dual_coef, outputs=self.y.ndim == 2)
 
     @cached_property
     def limit(self) -> SpectralFit:

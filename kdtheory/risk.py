@@ -16,11 +16,11 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from kdtheory._components import Components
+from kdtheory._cross import require_cross_gram
 from kdtheory._interop import to_numpy
 from kdtheory._typing import Array
 from kdtheory._validation import (
     require_array,
-    require_cross_gram,
     require_nonnegative,
     require_representable,
 )
@@ -185,7 +185,8 @@ def out_of_sample_risk(
     sigma2 = require_nonnegative("noise_variance", noise_variance)
     components = Components.of(K, "signal", signal)
     spectrum, d = components.spectrum, components.spectrum.eigenvalues
-    cross = require_cross_gram("K_test", K_test, spectrum.n_points, like=d)
+    cross = require_array("K_test", K_test, like=d)
+    cross = require_cross_gram("K_test", cross, spectrum.n_points, like=d)
     truth = require_array("signal_test", signal_test, like=d)
     expected = (cross.shape[0], *components.coordinates.shape[1:])
     if tuple(truth.shape) != expected:

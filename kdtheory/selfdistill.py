@@ -78,11 +78,14 @@ class SelfDistillationPath(SpectralFit):
         weights = ", ".join(f"{weight:.4g}" for weight in to_numpy(self.label_weights)[:6])
         if self.n_steps > 7:
             weights += ", ..."
-        dof = to_numpy(self.effective_dof)
+        dof = ""
+        if self.spectrum.is_whole:
+            first, last = to_numpy(self.effective_dof)[[0, -1]]
+            dof = f", effective_dof={first:.4g} -> {last:.4g}"
         outputs = "" if self.targets.ndim == 1 else f", n_outputs={self.targets.shape[1]}"
         return (
             f"SelfDistillationPath(n_points={self.spectrum.n_points}{outputs}, ridge={self.ridge:.6g},"
-            f" n_steps={self.n_steps}, label_weights=[{weights}], effective_dof={dof[0]:.4g} -> {dof[-1]:.4g})"
+            f" n_steps={self.n_steps}, label_weights=[{weights}]{dof})"
         )
 
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
+from scipy.sparse.linalg import LinearOperator
 
+from kdtheory._cross import predictions, require_cross_gram
 from kdtheory._typing import Array
-from kdtheory._validation import first_index, require_cross_gram, require_representable, require_targets
+from kdtheory._validation import first_index, require_representable, require_targets
 from kdtheory.filters import Filter, Modes
 from kdtheory.spectrum import Spectrum, as_spectrum
 
@@ -51,6 +53,7 @@ class SpectralFit:
     @property
     def effective_dof(self) -> Array:
         """Effective degrees of freedom of every model, the trace of its hat matrix, shape (...)."""
+        self.spectrum.require_whole("effective_dof")
         xp = array_namespace(self.shrinkage)
         with np.errstate(over="ignore"):
             return require_representable(xp.sum(self.shrinkage, axis=-1), "the effective degrees of freedom")
@@ -106,8 +109,9 @@ class SpectralFit:
 
         Parameters
         ----------
-        K_test : array of shape (m, n)
-            Kernel values between the m new points and the n training points.
+        K_test : array of shape (m, n), or scipy.sparse.linalg.LinearOperator
+            Kernel values between the m new points and the n training points. An operator multiplies by all models at
+            once, and is taken to map what K maps to zero to zero, as the values of one kernel do.
 
         Returns
         -------
@@ -124,18 +128,21 @@ class SpectralFit:
         cross = require_cross_gram("K_test", K_test, self.spectrum.n_points, like=self.spectrum.eigenvalues)
         outputs, coefficient = self.targets.ndim == 2, self.modes.coefficient
         effective = self.spectrum.lift_dual_coef(self._off_null * coefficient, self._coordinates)
+        predicted = predictions(cross, effective, outputs=outputs)
+        if isinstance(cross, LinearOperator) or self.spectrum.rank == coefficient.shape[-1]:
+            return predicted
         with np.errstate(over="ignore", invalid="ignore"):
-            predictions = cross @ effective if outputs else effective @ cross.T
-            if self.spectrum.rank < coefficient.shape[-1]:
-                beyond = self._beyond_the_range(cross)
-                predictions = predictions + coefficient[..., -1][(..., *[None] * beyond.ndim)] * beyond
-        return require_representable(predictions, "the prediction")
+            beyond = self._beyond_the_range(cross)
+            predicted = predicted + coefficient[..., -1][(..., *[None] * beyond.ndim)] * beyond
+        return require_representable(predicted, "the prediction")
 
     def __repr__(self) -> str:
         models = tuple(self.shrinkage.shape[:-1])
         outputs = "" if self.targets.ndim == 1 else f", n_outputs={self.targets.shape[1]}"
-        dof = f"effective_dof={float(self.effective_dof):.4g}" if models == () else f"models={models}"
-        return f"{type(self).__name__}(n_points={self.spectrum.n_points}{outputs}, {dof})"
+        what = f", models={models}"
+        if models == ():
+            what = f", effective_dof={float(self.effective_dof):.4g}" if self.spectrum.is_whole else ""
+        return f"{type(self).__name__}(n_points={self.spectrum.n_points}{outputs}{what})"
 
     @cached_property
     def _off_null(self) -> Array:

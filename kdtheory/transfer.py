@@ -10,8 +10,9 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
+from kdtheory._cross import require_cross_gram
 from kdtheory._typing import Array
-from kdtheory._validation import require_cross_gram, require_real, require_representable, require_targets
+from kdtheory._validation import require_real, require_representable, require_targets
 from kdtheory.filters import Filter
 from kdtheory.spectral_fit import SpectralFit, evaluate
 from kdtheory.spectrum import Spectrum, as_spectrum

@@ -1,15 +1,15 @@
-"""The spectrum of a Gram matrix: the one decomposition on which every model of the package runs."""
+"""The spectrum itself: eigenvalues, eigenvectors, and lifting filters with them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, SupportsFloat, SupportsIndex
 
 import numpy as np
 from array_api_compat import array_namespace
 
-from kdtheory._decomposition import eigenpairs, symmetrised, without_direction
+from kdtheory._decomposition import without_direction
 from kdtheory._interop import from_numpy
 from kdtheory._typing import Array
 from kdtheory._validation import (
@@ -21,6 +21,12 @@ from kdtheory._validation import (
     require_targets,
     require_weights,
 )
+
+if TYPE_CHECKING:
+    from kdtheory.spectrum.lanczos import LanczosSpectrum
+
+QFilter = Callable[[Array], Array]
+"""A function of the eigenvalues, such as a filter."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -73,7 +79,7 @@ class Spectrum:
         object.__setattr__(self, "eigenvectors", xp.asarray(u, copy=True))
 
     @classmethod
-    def _trusted(cls, **parts: Any) -> Spectrum:
+    def _trusted(cls, **parts: Any) -> Self:
         """Make a spectrum of arrays that are known to be right and belong to nobody else."""
         spectrum = object.__new__(cls)
         vars(spectrum).update(parts)
@@ -154,12 +160,94 @@ class Spectrum:
         >>> Spectrum.from_gram(np.ones((3, 3)), tolerance=1e-9)
         Spectrum(n_points=3, rank=1, d_max=3, d_min=3)
         """
+        from kdtheory.spectrum.gram import decompose_gram, symmetric_gram  # they make spectra, and so import this
+
         tolerance = require_nonnegative("tolerance", tolerance)
         gram = symmetric_gram(K, overwrite=require_bool("overwrite_K", overwrite_K))
         if sample_weight is None:
             return decompose_gram(gram, None, tolerance)
         weights = require_weights("sample_weight", sample_weight, gram.shape[0], like=gram)
         return decompose_gram(gram, weights, tolerance)
+
+    @classmethod
+    def lanczos(
+        cls,
+        operator: Any,
+        targets: Any,
+        n_iterations: SupportsIndex,
+        *,
+        filter_: QFilter | Sequence[QFilter] | None = None,
+        tolerance: SupportsFloat = 1e-8,
+    ) -> LanczosSpectrum:
+        """Find what some targets see of a Gram matrix that need not be stored.
+
+        Parameters
+        ----------
+        operator : scipy.sparse.linalg.LinearOperator of shape (n, n), or array
+            Symmetric positive semi-definite, such as `kdtheory.kernels.RBF().operator(X)`.
+        targets : array of shape (n,) or (n, k)
+            Targets y. The spectrum is for them and their linear combinations only.
+        n_iterations : int
+            Largest number of steps; each multiplies K by a block of as many columns as there are outputs.
+        filter_ : Filter, callable or sequence of them, optional
+            Filters, or other functions of the eigenvalues that return `q(d)`, that are to be exact: iterations stop
+            when they are. For a grid of ridges its smallest one will do. By default all iterations are made.
+        tolerance : float, default 1e-8
+            Largest of `LanczosSpectrum.residuals` for these filters.
+
+        Returns
+        -------
+        LanczosSpectrum
+            At most `n_iterations·k` eigenvalues and eigenvectors. Fitted values, dual coefficients and predictions of
+            every filter, path and trajectory are had from it as from the exact one; traces and leave-one-out errors,
+            which need the other modes, are refused.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For an operator that is not square, clearly not symmetric or indefinite, and targets of another length.
+        OverflowError
+            When a product is not finite.
+
+        Warns
+        -----
+        LanczosWarning
+            When the iterations end before the filters are that exact, with the residual that they reach.
+
+        Notes
+        -----
+        Block Lanczos with full reorthogonalisation; blocks shrink when the targets' Krylov space ends, and then every
+        filter is exact. Cost: one product with K a step, and O(n·r·k) for a step with r columns so far; memory for
+        n·r numbers. Source: Golub & Van Loan (2013), section 10.3; Saad (1992). Twin: `scipy.sparse.linalg.eigsh`
+        finds the largest eigenvalues whatever the targets, `scipy.sparse.linalg.cg` one ridge at a time.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from kdtheory import Ridge, fit_filter
+        >>> K, y = np.diag([3.0, 2.0, 1.0]), np.array([1.0, 1.0, 0.0])
+        >>> spectrum = Spectrum.lanczos(K, y, 10)
+        >>> spectrum.eigenvalues.round(12)
+        array([3., 2.])
+        >>> fit_filter(spectrum, y, Ridge(1.0)).fitted.round(3)
+        array([0.75 , 0.667, 0.   ])
+        """
+        from kdtheory.spectrum.lanczos import lanczos_spectrum
+
+        return lanczos_spectrum(operator, targets, n_iterations, filter_=filter_, tolerance=tolerance)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every mode of the matrix is known, or those of some targets only, as to Lanczos iterations."""
+        return True
+
+    def require_whole(self, what: str) -> None:
+        """Refuse to compute what needs every mode of the matrix, when some are not known."""
+        if not self.is_whole:
+            raise TypeError(
+                f"{what} needs every mode of K, and a {type(self).__name__} knows those of its targets only: use"
+                " Spectrum.from_gram or Spectrum.nystrom"
+            )
 
     @property
     def n_points(self) -> int:
@@ -199,11 +287,12 @@ class Spectrum:
 
     def without(self, direction: Array, /) -> Spectrum:
         """Return the spectrum of the same matrix without a direction (n,) of length 1, on which it is zero."""
+        self.require_whole("Spectrum.without")
         kept = without_direction(self.eigenvectors, direction)
         return self._trusted(eigenvalues=self.eigenvalues[:-1], eigenvectors=kept, **self._others())
 
     def _others(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name in ("root_weight", "gram")}
+        return {name: value for name, value in vars(self).items() if name in ("root_weight", "gram", "boundary")}
 
     def reweighted(self, sample_weight: Array, /) -> Spectrum:
         """Return the spectrum for losses in which every point weighs that many times more; one more decomposition.
@@ -217,6 +306,7 @@ class Spectrum:
 
     def gram_matrix(self) -> Array:
         """Return the Gram matrix, multiplied out again; of whole sample weights, it is the one before weighting."""
+        self.require_whole("Spectrum.gram_matrix")
         gram = (self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T
         return 0.5 * gram + 0.5 * gram.T
 
@@ -288,109 +378,3 @@ class Spectrum:
     def __repr__(self) -> str:
         first, last = float(self.eigenvalues[0]), float(self.eigenvalues[-1])
         return f"{type(self).__name__}(n_points={self.n_points}, rank={self.rank}, d_max={first:.6g}, d_min={last:.6g})"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class WeightedSpectrum(Spectrum):
-    """The spectrum of `S K S` with `S = diag(√w)`, for losses with sample weights w; made by `Spectrum.from_gram`.
-
-    Every model runs on it unchanged: the targets are whitened to `S y`, and the dual coefficients are scaled back by
-    S. Nothing is divided by a weight, so weights of zero are points that are predicted but not learned from.
-
-    Attributes
-    ----------
-    eigenvalues, eigenvectors : array
-        Those of `S K S`.
-    root_weight : array of shape (n,)
-        Square roots of the sample weights.
-    gram : array of shape (n, n)
-        The Gram matrix itself, with which the fitted values are predicted.
-    """
-
-    root_weight: Array
-    gram: Array
-
-    @property
-    def n_weighed(self) -> int:
-        """Number of points with a sample weight > 0."""
-        return int(array_namespace(self.root_weight).count_nonzero(self.root_weight))
-
-    def reweighted(self, sample_weight: Array, /) -> Spectrum:
-        """Return the spectrum with the product of the weights."""
-        weights = require_weights("sample_weight", sample_weight, self.n_points, like=self.eigenvalues)
-        return Spectrum.from_gram(self.gram, self.root_weight**2 * weights)
-
-    def gram_matrix(self) -> Array:
-        """Return a copy of the Gram matrix before weighting."""
-        return array_namespace(self.gram).asarray(self.gram, copy=True)
-
-    def weights(self) -> Array:
-        """Return the sample weights, shape (n,)."""
-        return self.root_weight**2
-
-    def whiten(self, y: Array, /) -> Array:
-        """Return `S y`."""
-        targets = super().whiten(y)
-        with np.errstate(over="ignore"):
-            return targets * (self.root_weight if targets.ndim == 1 else self.root_weight[:, None])
-
-    @property
-    def _rounding(self) -> float:
-        """Size of eigenvalues that rounding sets to zero."""
-        return self.n_points * float(array_namespace(self.gram).finfo(self.gram.dtype).eps) * float(self.eigenvalues[0])
-
-    @cached_property
-    def _felt_without_weight(self) -> Array:
-        """Whether the function of each eigenvector, shape (r,), is more than rounding at any point of weight zero."""
-        xp = array_namespace(self.gram)
-        (without,) = xp.nonzero(self.root_weight == 0.0)
-        if without.shape[0] == 0:
-            return self.eigenvalues > xp.inf
-        rows = xp.take(self.gram, without, axis=0) * self.root_weight
-        scale = xp.max(xp.sum(xp.abs(rows), axis=1)) * float(xp.finfo(rows.dtype).eps) * self.n_points
-        return xp.max(xp.abs(rows @ self.eigenvectors), axis=0) > scale
-
-    def lift_fitted(self, coefficient: Array, shrinkage: Array, coordinates: Array, /) -> Array:
-        """Return the fitted values, zero weights included, as predictions at the training points."""
-        xp = array_namespace(shrinkage)
-        # On zero eigenvalues the function is zero, but perhaps at points without weight, as far as rounding lets it be.
-        huge = xp.abs(coefficient) * self._rounding >= 1.0
-        idle = (shrinkage == 0.0) & (huge | ~self._felt_without_weight)
-        effective = xp.where(idle, xp.zeros_like(coefficient), coefficient)
-        dual = self.lift_dual_coef(effective, coordinates)
-        with np.errstate(over="ignore", invalid="ignore"):
-            fitted = dual @ self.gram if coordinates.ndim == 1 else self.gram @ dual
-        return require_representable(fitted, "the fitted value")
-
-    def lift_dual_coef(self, coefficient: Array, coordinates: Array, /) -> Array:
-        """Return `S U diag(coefficient) coordinates`."""
-        root = self.root_weight if coordinates.ndim == 1 else self.root_weight[:, None]
-        with np.errstate(over="ignore"):
-            return require_representable(self.lift(coefficient, coordinates) * root, "the dual coefficient")
-
-
-def symmetric_gram(K: Any, name: str = "K", *, overwrite: bool = False) -> Array:
-    """Check a Gram matrix, and return the mean of it and its transpose: a new array, unless K may be overwritten."""
-    gram = require_array(name, K)
-    require_ndim(name, gram, 2)
-    if gram.shape[0] != gram.shape[1]:
-        raise ValueError(f"{name} must be square, got shape {tuple(gram.shape)}")
-    return symmetrised(gram, name, overwrite)
-
-
-def decompose_gram(
-    gram: Array, sample_weight: Array | None = None, tolerance: float = 0.0, name: str = "K", scale: float = 0.0
-) -> Spectrum:
-    """Decompose a matrix from `symmetric_gram`, which may be overwritten, with checked sample weights if any."""
-    if sample_weight is None:
-        return Spectrum._trusted(**eigenpairs(gram, tolerance, name, scale))
-    root = array_namespace(gram).sqrt(sample_weight)
-    with np.errstate(over="ignore"):
-        whitened = require_representable(root[:, None] * gram * root, f"the weighted entry of {name}")
-        scale = scale * float(array_namespace(gram).max(sample_weight))
-    return WeightedSpectrum._trusted(**eigenpairs(whitened, tolerance, name, scale), root_weight=root, gram=gram)
-
-
-def as_spectrum(K: Any, name: str = "K") -> Spectrum:
-    """Return a `Spectrum` as it is, and decompose anything else as a Gram matrix."""
-    return K if isinstance(K, Spectrum) else decompose_gram(symmetric_gram(K, name), name=name)

@@ -1,0 +1,16 @@
+"""The spectrum of a Gram matrix: the one decomposition on which every model of the package runs."""
+
+from kdtheory.spectrum.base import Spectrum
+from kdtheory.spectrum.gram import as_spectrum, decompose_gram, symmetric_gram
+from kdtheory.spectrum.lanczos import LanczosSpectrum, LanczosWarning
+from kdtheory.spectrum.weighted import WeightedSpectrum
+
+__all__ = [
+    "LanczosSpectrum",
+    "LanczosWarning",
+    "Spectrum",
+    "WeightedSpectrum",
+    "as_spectrum",
+    "decompose_gram",
+    "symmetric_gram",
+]

@@ -1,0 +1,120 @@
+"""Block Krylov spaces: an orthonormal basis that grows by products with an operator, and the operator on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.linalg
+from scipy.sparse.linalg import LinearOperator
+
+_ASYMMETRIC = 1e-6
+_INDEFINITE = 1e6
+
+
+class KrylovSpace:
+    """The space of `y, K y, K² y, …`, one block of columns for each power.
+
+    The operator is known on it as a block tridiagonal matrix, and what it maps out of it lies in the next block.
+    """
+
+    def __init__(self, operator: LinearOperator, targets: np.ndarray, n_blocks: int) -> None:
+        self._operator = operator
+        self._scale = 1.0
+        self._size = 0
+        n_points = len(targets)
+        self._store = np.empty((n_points, min(n_points, n_blocks * targets.shape[1])), order="F")
+        # Targets of unit length, so that none counts as rounding beside larger ones.
+        sizes = np.linalg.norm(targets, axis=0)
+        units = targets[:, sizes > 0.0] / sizes[sizes > 0.0]
+        if units.shape[1] == 0:
+            units = np.full((n_points, 1), n_points**-0.5)  # any direction will do for targets that are zero
+        self._block, self.start = self._orthonormal(units)
+        self._link = np.zeros((self._block.shape[1], 0))
+        self.matrix = np.zeros((0, 0))
+        """The operator on the space, of which the lower triangle counts."""
+
+    @property
+    def basis(self) -> np.ndarray:
+        """Orthonormal columns, shape (n, size)."""
+        return self._store[:, : self._size]
+
+    @property
+    def boundary(self) -> np.ndarray:
+        """What the operator maps out of the space, in an orthonormal basis of it, shape (width, size)."""
+        width, last = self._link.shape
+        return np.hstack([np.zeros((width, self._size - last)), self._link])
+
+    def grow(self) -> bool:
+        """Take the next block into the space; False when there is nothing that could follow it."""
+        block, link = self._block, self._link
+        image = np.asarray(self._operator.matmat(block), dtype=float)
+        if not np.all(np.isfinite(image)):
+            raise OverflowError("operator must have finite products, got an infinity or a NaN")
+        inner, back = block.T @ image, self._store[:, self._size - link.shape[1] : self._size].T @ image
+        self._scale = max(self._scale if self._size else 0.0, float(np.linalg.norm(inner, 2)))
+        off = max(float(np.max(np.abs(part), initial=0.0)) for part in (inner - inner.T, back - link.T))
+        if off > _ASYMMETRIC * self._scale:
+            raise ValueError(f"operator must be symmetric, got products xᵀ(K y) and yᵀ(K x) that differ by {off:.6g}")
+        width, size = block.shape[1], self._size
+        matrix = np.zeros((size + width, size + width))
+        matrix[:size, :size] = self.matrix
+        matrix[size:, size:] = inner
+        matrix[size:, size - link.shape[1] : size] = link
+        self.matrix = matrix
+        self._store[:, size : size + width] = block
+        self._size += width
+        self._block, self._link = self._orthonormal(image)
+        return self._block.shape[1] > 0
+
+    def ritz(self) -> tuple[np.ndarray, np.ndarray]:
+        """Descending eigenvalues >= 0 of the operator on the space, and their vectors in its basis."""
+        d, vectors = scipy.linalg.eigh(self.matrix, check_finite=False)
+        rounding = len(self._store) * np.finfo(float).eps * max(abs(d[0]), abs(d[-1]))
+        if d[0] < -_INDEFINITE * rounding:
+            raise ValueError(
+                f"operator must be positive semi-definite, got the Ritz value {d[0]:.6g} beside {d[-1]:.6g}"
+            )
+        return np.where(d > rounding, d, 0.0)[::-1].copy(), vectors[:, ::-1]
+
+    def rotate(self, vectors: np.ndarray) -> np.ndarray:
+        """Return `basis @ vectors` in the place of the basis, since a second one may not fit into memory."""
+        for start in range(0, len(self._store), 4096):
+            rows = self.basis[start : start + 4096]
+            rows[...] = rows @ vectors
+        return self.basis
+
+    def _orthonormal(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Orthonormal directions Q outside the space, and R, so that Q R is what of the block lies outside."""
+        room = self._store.shape[0] - self._size
+        if room == 0:
+            return block[:, :0], np.zeros((0, block.shape[1]))
+        rest = self._outside(block)
+        q, r, order = scipy.linalg.qr(rest, mode="economic", pivoting=True, check_finite=False)
+        rounding = len(block) * np.finfo(float).eps * self._scale
+        rank = min(int(np.count_nonzero(np.abs(np.diagonal(r)) > rounding)), room)
+        coefficients = np.empty((rank, block.shape[1]))
+        coefficients[:, order] = r[:rank]
+        # A small remainder is mostly rounding along the basis, which counts once it has length one.
+        q, r = scipy.linalg.qr(self._outside(q[:, :rank]), mode="economic", check_finite=False)
+        return q, r @ coefficients
+
+    def _outside(self, block: np.ndarray) -> np.ndarray:
+        return block - self.basis @ (self.basis.T @ block)
+
+
+def residual(
+    boundary: np.ndarray, coefficient: np.ndarray, coordinates: np.ndarray, sizes: np.ndarray | float
+) -> np.ndarray:
+    """Size of `K c − fitted` over that of the targets, for every output."""
+    weights = coefficient if coordinates.ndim == 1 else coefficient[:, None]
+    left = np.linalg.norm(boundary[:, : len(coefficient)] @ (weights * coordinates), axis=0)
+    return np.where(left > 0.0, left / np.where(left > 0.0, sizes, 1.0), 0.0)
+
+
+def largest_residual(space: KrylovSpace, filters: list[Callable[[np.ndarray], np.ndarray]]) -> float:
+    """Largest residual of the targets that the space began with, of all filters."""
+    d, vectors = space.ritz()
+    coordinates = vectors[: len(space.start)].T @ space.start
+    boundary = space.boundary @ vectors
+    return max(float(np.max(residual(boundary, filter_(d), coordinates, 1.0))) for filter_ in filters)

@@ -1,0 +1,41 @@
+"""From Gram matrices to spectra."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from kdtheory._decomposition import eigenpairs, symmetrised
+from kdtheory._typing import Array
+from kdtheory._validation import require_array, require_ndim, require_representable
+from kdtheory.spectrum.base import Spectrum
+from kdtheory.spectrum.weighted import WeightedSpectrum
+
+
+def symmetric_gram(K: Any, name: str = "K", *, overwrite: bool = False) -> Array:
+    """Check a Gram matrix, and return the mean of it and its transpose: a new array, unless K may be overwritten."""
+    gram = require_array(name, K)
+    require_ndim(name, gram, 2)
+    if gram.shape[0] != gram.shape[1]:
+        raise ValueError(f"{name} must be square, got shape {tuple(gram.shape)}")
+    return symmetrised(gram, name, overwrite)
+
+
+def decompose_gram(
+    gram: Array, sample_weight: Array | None = None, tolerance: float = 0.0, name: str = "K", scale: float = 0.0
+) -> Spectrum:
+    """Decompose a matrix from `symmetric_gram`, which may be overwritten, with checked sample weights if any."""
+    if sample_weight is None:
+        return Spectrum._trusted(**eigenpairs(gram, tolerance, name, scale))
+    root = array_namespace(gram).sqrt(sample_weight)
+    with np.errstate(over="ignore"):
+        whitened = require_representable(root[:, None] * gram * root, f"the weighted entry of {name}")
+        scale = scale * float(array_namespace(gram).max(sample_weight))
+    return WeightedSpectrum._trusted(**eigenpairs(whitened, tolerance, name, scale), root_weight=root, gram=gram)
+
+
+def as_spectrum(K: Any, name: str = "K") -> Spectrum:
+    """Return a `Spectrum` as it is, and decompose anything else as a Gram matrix."""
+    return K if isinstance(K, Spectrum) else decompose_gram(symmetric_gram(K, name), name=name)
