@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdtheory.kernels import RBF, ArcCosine, Linear, Matern, Polynomial, block_product, tasks
+from kdtheory.kernels._evaluators import Evaluator
 from tests.test_kernels import KERNELS
 
 rng = np.random.default_rng(0)
@@ -21,8 +22,7 @@ X, Y = rng.standard_normal((1300, 4)), rng.standard_normal((700, 4))
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    """Tiles of 64 points and several tasks, so that few points go the way of many."""
-    monkeypatch.setattr(tasks, "TILE", 64)
+    """Several tasks, so that few points go the way of many."""
     monkeypatch.setattr(tasks, "_LEAST_PAIRS_OF_A_TASK", 4_000)
 
 
@@ -101,25 +101,26 @@ def test_tasks_cover_every_pair_once(n, m, d, itemsize, symmetric):
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_every_pair_is_evaluated_once(monkeypatch, symmetric):
-    evaluated = []
-    evaluator = Linear._evaluator
+    evaluated = np.zeros((640, 640), dtype=int)
+    points = np.arange(640.0)[:, None]
 
-    def counting(self, left, right):
-        inner = evaluator(self, left, right)
+    class Counting(Evaluator):
+        def __init__(self, left, right):
+            self.shape, self.left, self.right = (len(left), len(right)), left, right
 
-        class Counting:
-            def fill(self, rows, columns, tile):
-                evaluated.append(tile.size)
-                inner.fill(rows, columns, tile)
+        def fill(self, rows, columns, tile):
+            evaluated[np.ix_(self.left[rows, 0].astype(int), self.right[columns, 0].astype(int))] += 1
+            tile[...] = self.left[rows] * self.right[columns].T
 
-        return Counting()
-
-    monkeypatch.setattr(Linear, "_evaluator", counting)
-    operator = Linear().operator(X[:640], None if symmetric else X[:640])
-    operator @ np.ones((640, 2))
-    tiles_a_side = 10
-    pairs = 64 * 64 * (tiles_a_side * (tiles_a_side + 1) // 2 if symmetric else tiles_a_side**2)
-    assert sum(evaluated) <= 1.15 * pairs  # tiles at the edges of blocks are cut smaller
+    monkeypatch.setattr(Linear, "_evaluator", lambda self, left, right: Counting(left, right))
+    operator = Linear().operator(points, None if symmetric else points)
+    np.testing.assert_allclose(operator @ points, points * np.sum(points**2))
+    if symmetric:
+        assert evaluated.max() == 1
+        assert (evaluated | evaluated.T).min() == 1
+        assert evaluated.sum() < 0.75 * evaluated.size  # twice only in the tiles on the diagonal
+    else:
+        assert (evaluated == 1).all()
 
 
 def test_diagonals_and_columns_are_those_of_the_gram_matrix():
