@@ -24,7 +24,10 @@ FEATURES_AT_ONCE = 3
 ROWS_AT_ONCE = 8
 """Tiles that are multiplied have a multiple of this many rows, filled up with zeros."""
 
-_STRIP, _PANEL = 64, 512
+STRIP_VALUES = 64 * 512
+"""Room that `multiply_by_distances` needs for a tile."""
+
+_MANY_FEATURES = 96
 _COLUMNS_AT_ONCE = 16
 
 _LOG2_E = 1.4426950408889634
@@ -348,17 +351,19 @@ def multiply(tile, first, last, left, V_T, W, on_rows, on_columns_T, mirrored):
 
 @_compiled
 def multiply_by_distances(X, Y_T, squared, kind, factor, V_T, W, on_rows, on_columns_T, mirrored, diagonal, room):
-    """Add the products of a whole block: tiles of 64 × 512 stay in the cache from distance to product.
+    """Add the products of a whole block: tiles stay in the cache from distance to product.
 
     With `diagonal`, points are their own columns: tiles below the diagonal are mirrored, and on it the kernel is 1.
     """
-    for first in range(0, X.shape[0], _STRIP):
-        last = min(first + _STRIP, X.shape[0])
+    # With many coordinates, those of fewer columns stay in the cache.
+    strip, panel = (64, 512) if X.shape[1] <= _MANY_FEATURES else (128, 256)
+    for first in range(0, X.shape[0], strip):
+        last = min(first + strip, X.shape[0])
         end = first if diagonal else Y_T.shape[1]
         left = 0
         while left < end or (diagonal and left == first):
             on_diagonal = left == end
-            right = last if on_diagonal else min(left + _PANEL, end)
+            right = last if on_diagonal else min(left + panel, end)
             height, width = last - first, right - left
             padded = -(-height // 8) * 8
             tile = room[: padded * width].reshape((padded, width))

@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 
 _HEIGHT, _WIDTH = 256, 512
-_STRIP_VALUES = 64 * 512
-"""Room for a tile of the compiled loops."""
 
-_MOST_FEATURES = 64
+_MOST_FEATURES = 256
 """Up to here compiled loops over differences are faster than BLAS products, and they are always more accurate."""
 
 _ALLOWED_ERROR = {np.dtype(np.float64): 5e-13, np.dtype(np.float32): 5e-6}
@@ -126,7 +124,7 @@ class DifferenceEvaluator(Evaluator):
             sums.on_columns_T,
             mirrored,
             diagonal is not None,
-            np.empty(_STRIP_VALUES, dtype=sums.W.dtype),
+            np.empty(self._loops.STRIP_VALUES, dtype=sums.W.dtype),
         )
 
 
