@@ -1,0 +1,172 @@
+"""Kernels of the distance between two points: Gaussian, Laplace, Matérn."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from kdtheory._validation import require_positive, require_real
+from kdtheory.kernels._evaluators import DifferenceEvaluator, squared_distances
+from kdtheory.kernels.base import Evaluator, Kernel
+
+_FAR = 2000.0
+"""A distance at which every exponential is zero, and its products with polynomials still finite."""
+
+
+@dataclass(frozen=True)
+class _Stationary(Kernel):
+    """A kernel that is 1 for equal points."""
+
+    def _diagonal(self, X: np.ndarray) -> np.ndarray:
+        return np.ones(len(X), dtype=X.dtype)
+
+
+@dataclass(frozen=True)
+class RBF(_Stationary):
+    """Gaussian kernel, `exp(−gamma·‖x − y‖²)`.
+
+    Parameters
+    ----------
+    gamma : float, optional
+        Greater than zero; default: one over the number of features.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When gamma is not a number > 0.
+
+    See Also
+    --------
+    sklearn.metrics.pairwise.rbf_kernel : the same values.
+
+    Examples
+    --------
+    >>> RBF(gamma=0.5).gram([[0.0], [2.0]])
+    array([[1.        , 0.13533528],
+           [0.13533528, 1.        ]])
+    """
+
+    gamma: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.gamma is not None:
+            require_positive("gamma", self.gamma)
+
+    def _evaluator(self, X: np.ndarray, Y: np.ndarray) -> Evaluator:
+        gamma = 1.0 / X.shape[1] if self.gamma is None else float(self.gamma)
+        return squared_distances(X, Y, math.sqrt(gamma), _exponential)
+
+
+@dataclass(frozen=True)
+class Laplace(_Stationary):
+    """Laplace kernel, `exp(−gamma·‖x − y‖₁)`: the distance is the sum of absolute differences.
+
+    Parameters
+    ----------
+    gamma : float, optional
+        Greater than zero; default: one over the number of features.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When gamma is not a number > 0.
+
+    Notes
+    -----
+    With the Euclidean distance it is `Matern(nu=0.5)`.
+
+    See Also
+    --------
+    sklearn.metrics.pairwise.laplacian_kernel : the same values.
+
+    Examples
+    --------
+    >>> Laplace(gamma=0.5).gram([[0.0, 0.0]], [[1.0, 1.0]])
+    array([[0.36787944]])
+    """
+
+    gamma: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.gamma is not None:
+            require_positive("gamma", self.gamma)
+
+    def _evaluator(self, X: np.ndarray, Y: np.ndarray) -> Evaluator:
+        gamma = 1.0 / X.shape[1] if self.gamma is None else float(self.gamma)
+        return DifferenceEvaluator(X, Y, gamma, False, _negative_exponential)
+
+
+@dataclass(frozen=True)
+class Matern(_Stationary):
+    """Matérn kernel of smoothness 1/2, 3/2 or 5/2 in the Euclidean distance r.
+
+    With `s = √(2·nu)·r/length_scale`: `exp(−s)`, `(1 + s)·exp(−s)` and `(1 + s + s²/3)·exp(−s)`.
+
+    Parameters
+    ----------
+    nu : {1.5, 0.5, 2.5}
+        Smoothness.
+    length_scale : float, default 1.0
+
+    Raises
+    ------
+    ValueError, TypeError
+        For another smoothness, and a length scale that is not a number > 0.
+
+    Notes
+    -----
+    The distance of close points comes from their differences for nu = 1/2, whose slope at zero would make half of the
+    digits of a difference of squares those of the result.
+
+    See Also
+    --------
+    sklearn.gaussian_process.kernels.Matern : the same values.
+
+    Examples
+    --------
+    >>> Matern(nu=0.5, length_scale=2.0).gram([[0.0]], [[2.0]])
+    array([[0.36787944]])
+    """
+
+    nu: float = 1.5
+    length_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if require_real("nu", self.nu) not in (0.5, 1.5, 2.5):
+            raise ValueError(f"nu must be 0.5, 1.5 or 2.5, got {self.nu!r}")
+        require_positive("length_scale", self.length_scale)
+
+    def _evaluator(self, X: np.ndarray, Y: np.ndarray) -> Evaluator:
+        scale = math.sqrt(2.0 * self.nu) / self.length_scale
+        if self.nu == 0.5:
+            return DifferenceEvaluator(X, Y, scale, True, _matern_half)
+        return squared_distances(X, Y, scale, _matern_three_halves if self.nu == 1.5 else _matern_five_halves)
+
+
+def _exponential(tile: np.ndarray, rows: slice, columns: slice) -> None:
+    del rows, columns
+    np.exp(tile, out=tile)
+
+
+def _negative_exponential(tile: np.ndarray, rows: slice, columns: slice) -> None:
+    np.negative(tile, out=tile)
+    _exponential(tile, rows, columns)
+
+
+def _matern_half(tile: np.ndarray, rows: slice, columns: slice) -> None:
+    np.sqrt(tile, out=tile)
+    _negative_exponential(tile, rows, columns)
+
+
+def _matern_three_halves(tile: np.ndarray, rows: slice, columns: slice) -> None:
+    del rows, columns
+    s = np.minimum(np.sqrt(-tile), _FAR)
+    np.multiply(1.0 + s, np.exp(-s), out=tile)
+
+
+def _matern_five_halves(tile: np.ndarray, rows: slice, columns: slice) -> None:
+    del rows, columns
+    s = np.minimum(np.sqrt(-tile), _FAR)
+    np.multiply(1.0 + s + s * s / 3.0, np.exp(-s), out=tile)

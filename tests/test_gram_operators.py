@@ -1,0 +1,194 @@
+"""Gram operators: the dense product, the same bits from any number of threads, and bounded work space."""
+
+import concurrent.futures
+import pickle
+import re
+import sys
+import tracemalloc
+
+import numpy as np
+import pytest
+import scipy.sparse.linalg
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdtheory.kernels import RBF, ArcCosine, Linear, Matern, Polynomial, block_product, tasks
+from tests.test_kernels import KERNELS
+
+rng = np.random.default_rng(0)
+X, Y = rng.standard_normal((1300, 4)), rng.standard_normal((700, 4))
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """Tiles of 64 points and several tasks, so that few points go the way of many."""
+    monkeypatch.setattr(tasks, "TILE", 64)
+    monkeypatch.setattr(tasks, "_LEAST_PAIRS_OF_A_TASK", 4_000)
+
+
+def relative_error(product, K, V):
+    K, V = K.astype(np.float64), V.astype(np.float64)
+    scale = np.abs(K) @ np.abs(V)
+    return (np.abs(product - K @ V) / np.maximum(scale, 1e-300)).max()
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_products_are_those_of_the_dense_matrix(kernel, dtype):
+    left, right, V = (a.astype(dtype) for a in (X[:300], Y[:170], rng.standard_normal((300, 3))))
+    tolerance = 1e-12 if dtype == np.float64 else 1e-5
+    symmetric, rectangular = kernel.operator(left), kernel.operator(left, right)
+    assert symmetric.is_symmetric > rectangular.is_symmetric
+    assert min(len(symmetric.tasks()), len(rectangular.tasks())) > 3
+    for product, K, W in [
+        (symmetric @ V, kernel.gram(left), V),
+        (symmetric.matvec(V[:, 0]), kernel.gram(left), V[:, 0]),
+        (symmetric.H @ V, kernel.gram(left), V),
+        (rectangular @ V[:170], kernel.gram(left, right), V[:170]),
+        (rectangular.T @ V, kernel.gram(left, right).T, V),
+        (rectangular.rmatmat(V), kernel.gram(left, right).T, V),
+        (rectangular.rmatvec(V[:, 0]), kernel.gram(left, right).T, V[:, 0]),
+    ]:
+        assert product.dtype == dtype
+        assert relative_error(product, K, W) < tolerance
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("other", [None, Y])
+def test_bits_do_not_depend_on_threads_nor_on_who_runs_the_tasks(other):
+    operators = [RBF().operator(X, other, n_threads=n) for n in (1, 2, 3, 7)]
+    V = rng.standard_normal((operators[0].shape[1], 5))
+    first, *rest = [operator @ V for operator in operators]
+    for product in rest:
+        np.testing.assert_array_equal(product, first)
+    operator = pickle.loads(pickle.dumps(operators[0]))
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        partials = list(pool.map(lambda task: operator.run_task(task, V), reversed(operator.tasks())))
+    np.testing.assert_array_equal(operator.gather(reversed(partials)), first)
+    of_blocks = []
+    for task in operator.tasks():
+        rows, columns = slice(*task.rows), slice(*task.columns)
+        blocks = (operator.X[rows], operator.Y[columns], V[columns], V[rows] if task.mirrored else None)
+        of_blocks.append(block_product(RBF(), task, *(None if b is None else b.copy() for b in blocks)))
+    np.testing.assert_array_equal(operator.gather(of_blocks), first)
+
+
+def test_results_that_are_missing_or_out_of_order_are_refused():
+    operator = RBF().operator(X[:20], Y[:5])
+    with pytest.raises(ValueError, match="partials must be the results of all tasks"):
+        operator.gather([])
+    partial = operator.run_task(operator.tasks()[0], np.ones((5, 1)))
+    with pytest.raises(ValueError, match="partials must be the results of tasks"):
+        operator.gather([partial, partial])
+
+
+@given(st.integers(1, 200_000), st.integers(1, 200_000), st.integers(1, 5000), st.sampled_from([4, 8]), st.booleans())
+def test_tasks_cover_every_pair_once(n, m, d, itemsize, symmetric):
+    m = n if symmetric else m
+    planned = tasks.plan_tasks(n, m, d, itemsize, symmetric=symmetric)
+    covered = 0
+    for task in planned:
+        height, width = task.rows[1] - task.rows[0], task.columns[1] - task.columns[0]
+        assert min(height, width) >= 1
+        covered += height * width * (2 if task.mirrored else 1)
+        assert task.diagonal == (symmetric and task.rows == task.columns)
+        assert task.mirrored == (symmetric and not task.diagonal)
+    assert covered == n * m
+    assert len({(task.rows, task.columns) for task in planned}) == len(planned)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_every_pair_is_evaluated_once(monkeypatch, symmetric):
+    evaluated = []
+    evaluator = Linear._evaluator
+
+    def counting(self, left, right):
+        inner = evaluator(self, left, right)
+
+        class Counting:
+            def fill(self, rows, columns, tile):
+                evaluated.append(tile.size)
+                inner.fill(rows, columns, tile)
+
+        return Counting()
+
+    monkeypatch.setattr(Linear, "_evaluator", counting)
+    operator = Linear().operator(X[:640], None if symmetric else X[:640])
+    operator @ np.ones((640, 2))
+    tiles_a_side = 10
+    pairs = 64 * 64 * (tiles_a_side * (tiles_a_side + 1) // 2 if symmetric else tiles_a_side**2)
+    assert sum(evaluated) <= 1.15 * pairs  # tiles at the edges of blocks are cut smaller
+
+
+def test_diagonals_and_columns_are_those_of_the_gram_matrix():
+    for kernel in (RBF(), ArcCosine(0), Matern(0.5), Polynomial()):
+        operator, K = kernel.operator(X[:50]), kernel.gram(X[:50])
+        np.testing.assert_array_equal(operator.diagonal(), np.diagonal(K))
+        np.testing.assert_allclose(operator.columns([3, 49, 3]), K[:, [3, 49, 3]], rtol=1e-13)
+        assert operator.columns([3])[3, 0] == K[3, 3]
+        rectangular = kernel.operator(X[:50], Y[:20])
+        np.testing.assert_allclose(rectangular.columns([19]), kernel.gram(X[:50], Y[:20])[:, [19]], rtol=1e-13)
+    assert operator.columns([]).shape == (50, 0)
+
+
+def test_scipy_solves_with_the_operator():
+    operator = RBF(gamma=0.5).operator(X[:200])
+    y = rng.standard_normal(200)
+    solution, info = scipy.sparse.linalg.cg(operator + scipy.sparse.linalg.aslinearoperator(np.eye(200)), y, rtol=1e-12)
+    assert info == 0
+    np.testing.assert_allclose(solution, np.linalg.solve(operator.kernel.gram(X[:200]) + np.eye(200), y), rtol=1e-8)
+
+
+def test_work_space_is_bounded():
+    points, V = rng.standard_normal((2500, 3)), rng.standard_normal((2500, 200))
+    with pytest.raises(ValueError, match="max_bytes must be >= ") as caught:
+        RBF().operator(points, max_bytes=1)
+    least = int(str(caught.value).split()[4])
+    with pytest.raises(ValueError, match=f"max_bytes must be >= {least} for these points, got {least - 1}"):
+        RBF().operator(points, max_bytes=least - 1)
+    for max_bytes in (least + 2**18, 2 * least, 2**28):
+        operator = RBF().operator(points, max_bytes=max_bytes, n_threads=4)
+        operator @ V[:, :1]
+        tracemalloc.start()
+        product = operator @ V
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak - product.nbytes <= max_bytes + 2500 * 128 * 8
+        assert relative_error(product[:200], RBF().gram(points[:200], points), V) < 1e-12
+
+
+def test_bars_are_shown_when_asked_for(capsys, monkeypatch):
+    RBF().operator(X[:10]) @ np.ones(10)
+    assert capsys.readouterr().err == ""
+    RBF().operator(X[:10], progress=True) @ np.ones(10)
+    assert "Gram product: 100%" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    with pytest.raises(ImportError, match="progress=True needs tqdm: pip install"):
+        RBF().operator(X[:10], progress=True)
+
+
+@pytest.mark.parametrize(
+    ("run", "message"),
+    [
+        (lambda: RBF().operator([[0.0], [np.nan]]), "X must be finite, got nan in row 1, column 0"),
+        (lambda: RBF().operator(X, n_threads=0), "n_threads must be >= 1, got 0"),
+        (lambda: RBF().operator(X, Y).diagonal(), "diagonal needs a symmetric operator, one made without Y"),
+        (lambda: RBF().operator(X, Y).columns([700]), "indices must lie in 0..699, got 700"),
+        (lambda: RBF().operator(X, Y).columns([-1]), "indices must lie in 0..699, got -1"),
+        (lambda: RBF().operator(X, Y).columns([0.5]), "indices must be integers in one dimension, got float64"),
+        (
+            lambda: RBF().operator(X[:2]) @ [1.0, np.nan],
+            "the multiplied matrix must be finite, got nan at index (1, 0)",
+        ),
+    ],
+)
+def test_bad_input_is_refused_by_name(run, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        run()
+
+
+def test_products_beyond_the_floating_point_range_are_refused():
+    with pytest.raises(OverflowError, match="the product at index \\(0, 0\\) is too large for float64"):
+        Linear().operator([[1e200]]) @ [1e200]
