@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.linalg
 
-_ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE = 4096
 _PASSES = 3
 _NEARLY_ORTHONORMAL = 0.1
 
@@ -28,8 +28,8 @@ def eigh_of_factor(factor: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     rank = max(int(np.count_nonzero(eigenvalues > rounding)), 1)
     kept = np.asfortranarray(vectors[:, :rank])
     rotation = scipy.linalg.solve_triangular(last, kept, check_finite=False)
-    for start in range(0, len(factor), _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
+    for start in range(0, len(factor), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
         factor[rows, :rank] = gemm(1.0, np.asfortranarray(factor[rows]), rotation)
     return eigenvalues[:rank].copy(), factor[:, :rank], gemm(1.0, triangle, kept, trans_a=True)
 

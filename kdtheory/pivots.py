@@ -13,7 +13,7 @@ import scipy.linalg
 from kdtheory._validation import require_generator, require_positive_integer
 
 _PROPOSALS = 256
-_COLUMNS_AT_ONCE = 64
+COLUMNS_AT_ONCE = 64
 _NOISE_FACTOR = 1e3
 
 
@@ -132,8 +132,8 @@ def randomly_pivoted_cholesky(
     diagonal entry that the accepted ones before it leave, so that they have the same distribution as one by one, and
     the work is in matrix products: `n·m²`, and about m columns of K.
 
-    Source: Chen, Epperly, Tropp & Webber (2023), Algorithm 2.1; Epperly, Tropp & Webber (2024), accelerated by
-    rejection. Twin: `scipy.linalg.lapack.dpstrf` of the whole matrix, which takes the largest entry every time.
+    Source: Chen, Epperly, Tropp & Webber (2023); Epperly, Tropp & Webber (2024) for blocks with rejection. Twin:
+    `scipy.linalg.lapack.dpstrf` of the whole matrix, which takes the largest entry every time.
 
     Examples
     --------
@@ -229,7 +229,7 @@ class _Elimination:
             raise ValueError(f"n_pivots must be <= {n}, the number of points, got {n_pivots!r}")
         largest = np.max(self.remaining)
         if not np.isfinite(largest) or not largest > 0.0:
-            raise ValueError(f"the diagonal of the kernel matrix must be finite and > 0 somewhere, got at most {largest}")
+            raise ValueError(f"the diagonal of the matrix must be finite and > 0 somewhere, got at most {largest}")
         self.rounding = max(self.room, 100) * float(np.finfo(dtype).eps) * float(largest)
         self.factor = np.empty((n, self.room), dtype=dtype, order="F")  # pages that are never written take no memory
         self._drop_rounding()
@@ -248,8 +248,8 @@ class _Elimination:
         if len(points):
             gemm, trsm = scipy.linalg.get_blas_funcs(("gemm", "trsm"), (self.factor,))
             columns = self.factor[:, done:stop]
-            for start in range(0, len(points), _COLUMNS_AT_ONCE):
-                some = slice(start, start + _COLUMNS_AT_ONCE)
+            for start in range(0, len(points), COLUMNS_AT_ONCE):
+                some = slice(start, start + COLUMNS_AT_ONCE)
                 columns[:, some] = self.matrix.columns(points[some])
             if done:
                 gemm(-1.0, earlier, earlier[points], 1.0, columns, trans_b=True, overwrite_c=True)
@@ -300,7 +300,7 @@ class _Elimination:
         lowest = int(np.argmin(self.remaining))  # of a NaN, if there is one
         if not self.remaining[lowest] >= -_NOISE_FACTOR * self.rounding:
             raise ValueError(
-                f"the kernel must be finite and positive semi-definite, got the entry {self.remaining[lowest]:.6g} on the"
+                f"the kernel must be finite and positive semi-definite, got {self.remaining[lowest]:.6g} on the"
                 f" diagonal at point {lowest} after {len(self.pivots)} pivots"
             )
         self.remaining[self.remaining <= self.rounding] = 0.0

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
+from scipy.sparse.linalg import LinearOperator
 
 from kdtheory._typing import Array
 from kdtheory._validation import first_index, require_cross_gram, require_representable, require_targets
@@ -106,8 +107,8 @@ class SpectralFit:
 
         Parameters
         ----------
-        K_test : array of shape (m, n)
-            Kernel values between the m new points and the n training points.
+        K_test : array of shape (m, n), or scipy.sparse.linalg.LinearOperator
+            Kernel values between the m new points and the n training points, or an operator that multiplies by them.
 
         Returns
         -------
@@ -117,10 +118,15 @@ class SpectralFit:
         Raises
         ------
         ValueError
-            When K_test is not finite or has a number of columns other than n.
+            When K_test is not finite or has a number of columns other than n, and when it is an operator but the
+            spectrum has zero eigenvalues, on which predictions may need its entries.
         OverflowError
             When a prediction is beyond the floating-point range.
         """
+        if isinstance(K_test, LinearOperator):
+            if self.spectrum.rank < self.spectrum.eigenvalues.shape[0]:
+                raise ValueError("K_test must be an array where eigenvalues are zero, got an operator; see positive()")
+            return predict_at(K_test, self.dual_coef, self.targets.ndim == 2)
         cross = require_cross_gram("K_test", K_test, self.spectrum.n_points, like=self.spectrum.eigenvalues)
         outputs, coefficient = self.targets.ndim == 2, self.modes.coefficient
         effective = self.spectrum.lift_dual_coef(self._off_null * coefficient, self._coordinates)
@@ -158,6 +164,20 @@ class SpectralFit:
     @cached_property
     def _coordinates(self) -> Array:
         return self.spectrum.coordinates(self.targets)
+
+
+def predict_at(K_test: Any, dual_coef: np.ndarray, outputs: bool) -> np.ndarray:
+    """Predictions (..., m[, k]) of models with dual coefficients (..., n[, k]), in one product with K_test (m, n)."""
+    models, n_points = dual_coef.shape[: dual_coef.ndim - 1 - outputs], dual_coef.shape[dual_coef.ndim - 1 - outputs]
+    if not isinstance(K_test, LinearOperator):
+        K_test = require_cross_gram("K_test", K_test, n_points, like=dual_coef)
+    elif K_test.shape[1] != n_points:
+        raise ValueError(f"K_test must have {n_points} columns, one for each training point, got shape {K_test.shape}")
+    columns = np.moveaxis(dual_coef, len(models), 0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        predictions = np.asarray(K_test @ columns.reshape(n_points, -1))
+    predictions = predictions.reshape(K_test.shape[0], *columns.shape[1:])
+    return require_representable(np.moveaxis(predictions, 0, len(models)), "the prediction")
 
 
 def fit_filter(K: Any, y: Any, filter_: Filter | Sequence[Filter]) -> SpectralFit:
