@@ -96,7 +96,8 @@ class RegularisedSystem:
 
     def solve(self, targets: np.ndarray, dual: np.ndarray, fitted: np.ndarray) -> Solved:
         """Solve for targets (n, k), from dual coefficients (n, k) and `K dual`."""
-        lengths = np.linalg.norm(targets, axis=0)
+        with np.errstate(over="ignore"):
+            lengths = require_representable(np.linalg.norm(targets, axis=0), "the length of the target of output")
         lengths = np.where(lengths > 0.0, lengths, 1.0)
         n_iterations, previous = 0, np.inf
         while True:
@@ -155,8 +156,11 @@ def best_start(targets: np.ndarray, solved: Sequence[Solved], ridge: float) -> t
     """Combine earlier solutions so that the error is smallest in the norm of `K + ridge I`, and K times it."""
     if not solved:
         return np.zeros_like(targets), np.zeros_like(targets)
-    duals, fits = np.stack([each.dual for each in solved]), np.stack([each.fitted for each in solved])
+    # Of the length of the targets, so that no product of two of them overflows.
+    scale = np.max(np.abs(targets), axis=0)
+    scale = np.where(scale > 0.0, scale, 1.0)
+    duals, fits = (np.stack([getattr(each, name) for each in solved]) / scale for name in ("dual", "fitted"))
     products = np.einsum("snk,tnk->kst", duals, fits + ridge * duals)
-    wanted = np.einsum("snk,nk->ks", duals, targets)
-    shares = np.einsum("kst,kt->sk", np.linalg.pinv(products, rcond=1e-12, hermitian=True), wanted)
+    wanted = np.einsum("snk,nk->ks", duals, targets / scale)
+    shares = np.einsum("kst,kt->sk", np.linalg.pinv(products, rcond=1e-12, hermitian=True), wanted) * scale
     return np.einsum("sk,snk->nk", shares, duals), np.einsum("sk,snk->nk", shares, fits)
