@@ -12,10 +12,15 @@ from scipy.sparse.linalg import LinearOperator
 
 from kdtheory._thin_factor import ROWS_AT_ONCE, eigh_of_factor
 from kdtheory._typing import Array
-from kdtheory._validation import require_generator, require_positive_integer
+from kdtheory._validation import (
+    require_generator,
+    require_positive_integer,
+    require_representable,
+    require_weights,
+)
 from kdtheory.kernels import GramOperator, Kernel
 from kdtheory.pivots import COLUMNS_AT_ONCE, PartialCholesky, cholesky_at, randomly_pivoted_cholesky
-from kdtheory.spectrum import Spectrum
+from kdtheory.spectrum import Spectrum, WeightedSpectrum
 
 _RULES = ("rpcholesky", "uniform", "kmeans++")
 
@@ -99,8 +104,47 @@ class NystromSpectrum(Spectrum):
         return f"{super().__repr__()[:-1]}, trace_error={self.trace_error:.6g})"
 
 
+class WeightedNystromSpectrum(NystromSpectrum, WeightedSpectrum):
+    """The spectrum of `S K̂ S` with `S = diag(√w)`, for losses with sample weights w > 0; made by `nystrom_spectrum`.
+
+    Attributes
+    ----------
+    eigenvalues, eigenvectors, trace_error
+        Those of `S K̂ S`, and of its remainder `S (K − K̂) S`.
+    kernel, X_pivots, pivots, triangle
+        As for `NystromSpectrum`.
+    loadings : array of shape (m, r)
+        With `S K̂ = S K[:, P] triangle⁻ᵀ loadings Uᵀ`.
+    root_weight : array of shape (n,)
+        Square roots of the sample weights.
+    """
+
+    @property
+    def gram(self) -> Array:
+        """K̂ itself, multiplied out: n × n."""
+        return self.gram_matrix()
+
+    def gram_matrix(self) -> Array:
+        """Return K̂, multiplied out: n × n."""
+        rows = self.eigenvectors / self.root_weight[:, None]
+        gram = (rows * self.eigenvalues) @ rows.T
+        return 0.5 * gram + 0.5 * gram.T
+
+    def without(self, direction: Array, /) -> Spectrum:
+        """Return the spectrum of `S K̂ S` without a direction (n,) of length 1, on which it is zero."""
+        parts = {"eigenvalues": self.eigenvalues, "eigenvectors": self.eigenvectors, "root_weight": self.root_weight}
+        return WeightedSpectrum._trusted(**parts, gram=self.gram_matrix()).without(direction)
+
+    def lift_fitted(self, coefficient: Array, shrinkage: Array, coordinates: Array, /) -> Array:
+        """Return the fitted values, with the weights taken off again."""
+        del coefficient
+        root = self.root_weight if coordinates.ndim == 1 else self.root_weight[:, None]
+        with np.errstate(over="ignore"):
+            return require_representable(self.lift(shrinkage, coordinates) / root, "the fitted value")
+
+
 class NystromCross(LinearOperator):
-    """`K̂(X_test, X)` in factors, `k(X_test, P) triangle⁻ᵀ loadings Uᵀ`; made by `NystromSpectrum.cross`.
+    """`K̂(X_test, X)` in factors, `k(X_test, P) triangle⁻ᵀ loadings Uᵀ S⁻¹`; made by `NystromSpectrum.cross`.
 
     Attributes
     ----------
@@ -111,13 +155,14 @@ class NystromCross(LinearOperator):
 
     def __init__(self, spectrum: NystromSpectrum, to_pivots: GramOperator) -> None:
         self.spectrum, self.to_pivots = spectrum, to_pivots
+        self._root = np.sqrt(spectrum.weights())[:, None]
         super().__init__(spectrum.eigenvectors.dtype, (to_pivots.shape[0], spectrum.n_points))
 
     def _matvec(self, x: np.ndarray) -> np.ndarray:
         return self._matmat(np.reshape(x, (-1, 1)))[:, 0]
 
     def _matmat(self, X: np.ndarray) -> np.ndarray:
-        features = self.spectrum.loadings @ (self.spectrum.eigenvectors.T @ X)
+        features = self.spectrum.loadings @ (self.spectrum.eigenvectors.T @ (X / self._root))
         weights = scipy.linalg.solve_triangular(self.spectrum.triangle, features, lower=True, trans=1)
         return self.to_pivots @ weights
 
@@ -126,7 +171,7 @@ class NystromCross(LinearOperator):
 
     def _rmatmat(self, X: np.ndarray) -> np.ndarray:
         features = scipy.linalg.solve_triangular(self.spectrum.triangle, self.to_pivots.T @ X, lower=True)
-        return self.spectrum.eigenvectors @ (self.spectrum.loadings.T @ features)
+        return self.spectrum.eigenvectors @ (self.spectrum.loadings.T @ features) / self._root
 
 
 def nystrom_spectrum(
@@ -156,21 +201,21 @@ def nystrom_spectrum(
     max_bytes : int, optional
         Most bytes for the factor of the matrix, in whose memory the eigenvectors end up, and for work space.
     sample_weight : array of shape (n,), optional
-        Not supported.
+        Weights w > 0 of the points in every loss, as in `Spectrum.from_gram`; points that weigh more are more likely to
+        be landmarks by "rpcholesky". Points without weight can be left out of X and predicted with `cross`.
 
     Returns
     -------
     NystromSpectrum
-        With fewer than m landmarks, and a `RankWarning`, when the others depend on these to rounding, as duplicates do.
+        A `WeightedNystromSpectrum` with sample weights. With fewer than m landmarks, and a `RankWarning`, when the
+        others depend on these to rounding, as duplicates do.
 
     Raises
     ------
     ValueError, TypeError
         For more components than points, points that are not finite (the row is named), an unknown choice of pivots,
-        `max_bytes` too small (the message says the least that works), and for a kernel that shows itself not to be
-        positive semi-definite.
-    NotImplementedError
-        For sample weights.
+        `max_bytes` too small (the message says the least that works), sample weights that are not all > 0, and for a
+        kernel that shows itself not to be positive semi-definite.
 
     Notes
     -----
@@ -189,42 +234,82 @@ def nystrom_spectrum(
     >>> nystrom_spectrum(RBF(gamma=0.1), [[0.0], [1.0], [2.0], [3.0]], 4)
     NystromSpectrum(n_points=4, rank=4, d_max=3.25044, d_min=0.00214724, trace_error=0)
     """
-    if sample_weight is not None:
-        raise NotImplementedError("sample_weight must be None for a Nyström spectrum")
     operator = kernel.operator(X)
     n, n_pivots = operator.shape[0], require_positive_integer("n_components", n_components)
     if n_pivots > n:
         raise ValueError(f"n_components must be <= {n}, the number of points, got {n_components!r}")
     _require_room(max_bytes, n, n_pivots, operator.dtype.itemsize)
-    chosen = _landmarks(operator, n_pivots, pivots, require_generator("random_state", random_state))
-    triangle = np.asfortranarray(chosen.factor[chosen.pivots])
+    matrix = _Whitened(operator, _root_weight(sample_weight, operator))
+    chosen = _landmarks(matrix, n_pivots, pivots, require_generator("random_state", random_state))
+    roots = matrix.root[chosen.pivots]
+    triangle = np.asfortranarray(chosen.factor[chosen.pivots] / roots[:, None])
     eigenvalues, eigenvectors, loadings = eigh_of_factor(chosen.factor)
-    spectrum: Any = NystromSpectrum._trusted(
-        eigenvalues=eigenvalues,
-        eigenvectors=eigenvectors,
-        kernel=kernel,
-        X_pivots=operator.X[chosen.pivots],
-        pivots=chosen.pivots,
-        trace_error=chosen.trace_error,
-        triangle=triangle,
-        loadings=loadings,
-    )
+    parts: dict[str, Any] = {
+        "eigenvalues": eigenvalues,
+        "eigenvectors": eigenvectors,
+        "kernel": kernel,
+        "X_pivots": operator.X[chosen.pivots],
+        "pivots": chosen.pivots,
+        "trace_error": chosen.trace_error,
+        "triangle": triangle,
+        "loadings": loadings,
+    }
+    spectrum: Any
+    if sample_weight is None:
+        spectrum = NystromSpectrum._trusted(**parts)
+    else:
+        spectrum = WeightedNystromSpectrum._trusted(**parts, root_weight=matrix.root)
     return spectrum
 
 
-def _landmarks(operator: GramOperator, n_pivots: int, rule: Any, rng: np.random.Generator) -> PartialCholesky:
-    def between(indices: np.ndarray) -> np.ndarray:
-        return operator.kernel.gram(operator.X[indices])
+@dataclass(frozen=True, eq=False)
+class _Whitened:
+    """`S K S` of a Gram operator, by its columns."""
 
+    operator: GramOperator
+    root: np.ndarray
+
+    @property
+    def dtype(self) -> Any:
+        return self.operator.dtype
+
+    def diagonal(self) -> np.ndarray:
+        return self.operator.diagonal() * self.root**2
+
+    def columns(self, indices: np.ndarray, /) -> np.ndarray:
+        columns = self.operator.columns(indices)
+        columns *= self.root[:, None]
+        columns *= self.root[indices]
+        return columns
+
+    def between(self, indices: np.ndarray) -> np.ndarray:
+        gram = self.operator.kernel.gram(self.operator.X[indices])
+        return self.root[indices][:, None] * gram * self.root[indices]
+
+
+def _root_weight(sample_weight: Any, operator: GramOperator) -> np.ndarray:
+    ones = np.ones(operator.shape[0], dtype=operator.dtype)
+    if sample_weight is None:
+        return ones
+    weights = require_weights("sample_weight", sample_weight, len(ones), like=ones)
+    if np.any(weights == 0.0):
+        raise ValueError(
+            f"sample_weight must be > 0 for a Nyström spectrum, got 0 at index {int(np.argmin(weights))}:"
+            " leave such points out of X and predict them with cross"
+        )
+    return np.sqrt(weights)
+
+
+def _landmarks(matrix: _Whitened, n_pivots: int, rule: Any, rng: np.random.Generator) -> PartialCholesky:
+    candidates = rule
     if isinstance(rule, str):
-        if rule == "rpcholesky":
-            return randomly_pivoted_cholesky(operator, n_pivots, random_state=rng, between=between)
         if rule not in _RULES:
             raise ValueError(f"pivots must be one of {_RULES} or indices of points, got {rule!r}")
-        candidates = rng.permutation(operator.shape[0]) if rule == "uniform" else _spread(operator.X, n_pivots, rng)
-    else:
-        candidates = rule
-    return cholesky_at(operator, candidates, n_pivots, between=between)
+        if rule == "rpcholesky":
+            return randomly_pivoted_cholesky(matrix, n_pivots, random_state=rng, between=matrix.between)
+        X = matrix.operator.X
+        candidates = rng.permutation(len(X)) if rule == "uniform" else _spread(X, n_pivots, rng)
+    return cholesky_at(matrix, candidates, n_pivots, between=matrix.between)
 
 
 def _spread(X: np.ndarray, n_pivots: int, rng: np.random.Generator) -> np.ndarray:

@@ -18,6 +18,7 @@ from kdtheory._thin_factor import eigh_of_factor
 from kdtheory.kernels import RBF, Laplace, Linear, Polynomial
 from kdtheory.nystrom import NystromSpectrum, nystrom_spectrum
 from kdtheory.pivots import RankWarning
+from kdtheory.spectrum import WeightedSpectrum
 from tests import oracles
 from tests.strategies import log_uniform
 
@@ -117,6 +118,39 @@ def test_a_search_on_the_spectrum_finds_what_it_finds_on_the_dense_approximation
     np.testing.assert_allclose(ours.held_out_predictions, expected.held_out_predictions, atol=1e-7)
 
 
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_sample_weights_are_those_of_the_dense_approximation(rule):
+    weights = RNG.uniform(0.1, 3.0, 60)
+    spectrum = nystrom_spectrum(KERNEL, X, 20, pivots=rule, sample_weight=weights)
+    landmarks, root = X[spectrum.pivots], np.sqrt(weights)
+    K = approximation(KERNEL, X, X, landmarks)
+    K = 0.5 * K + 0.5 * K.T
+    np.testing.assert_allclose(dense(spectrum), root[:, None] * K * root, atol=1e-12)
+    np.testing.assert_allclose(spectrum.trace_error, np.sum(weights * np.diagonal(KERNEL.gram(X) - K)), rtol=1e-11)
+    exact = Spectrum.from_gram(K, weights)
+    options = {"ridge": 0.3, "n_steps": 3, "label_weight": 0.2}
+    ours, expected = (selfdistill_closed_form(each, Y, **options) for each in (spectrum, exact))
+    np.testing.assert_allclose(ours.fitted, expected.fitted, atol=1e-11)
+    refits = [selfdistill_closed_form(exact, Y[:, 0], **options), selfdistill_closed_form(spectrum, Y[:, 0], **options)]
+    np.testing.assert_allclose(refits[1].fitted, refits[0].fitted, atol=1e-11)
+    cross, new = spectrum.cross(X_TEST), approximation(KERNEL, X_TEST, X, landmarks)
+    np.testing.assert_allclose(cross @ Y, new @ Y, atol=1e-11)
+    np.testing.assert_allclose(cross.T @ np.eye(9), new.T, atol=1e-11)
+    np.testing.assert_allclose(ours.predict(cross), expected.predict(new), atol=1e-11)
+    left_out = np.array([oracles.refit_without([i], K, Y, 0.3, [0.2, 0.2], weights)[:, 0] for i in range(60)])
+    np.testing.assert_allclose(loo_predictions(spectrum, Y, **options), np.swapaxes(left_out, 0, 1), atol=1e-10)
+    np.testing.assert_allclose(spectrum.gram, K, atol=1e-12)
+    left = spectrum.without(spectrum.eigenvectors[:, 4])
+    assert isinstance(left, WeightedSpectrum)
+    np.testing.assert_allclose(left.eigenvectors.T @ spectrum.eigenvectors[:, 4], 0.0, atol=1e-12)
+    assert spectrum.n_weighed == 60
+
+
+def test_points_that_weigh_more_are_more_often_landmarks():
+    weights = np.where(np.arange(60) < 30, 1e3, 1e-3)
+    assert np.all(nystrom_spectrum(KERNEL, X, 10, sample_weight=weights).pivots < 30)
+
+
 def test_a_direction_can_be_left_out():
     spectrum = nystrom_spectrum(KERNEL, X, 20)
     direction = spectrum.eigenvectors[:, 4]
@@ -191,7 +225,8 @@ def with_bad_row():
         (KERNEL, X, {"pivots": "best"}, ValueError, "pivots must be one of ('rpcholesky', 'uniform', 'kmeans++') or"),
         (KERNEL, X, {"pivots": [60]}, ValueError, "candidates must be indices from 0 to 59, got 60"),
         (KERNEL, X, {"random_state": "a"}, TypeError, "random_state must be an integer >= 0 or a numpy"),
-        (KERNEL, X, {"sample_weight": np.ones(60)}, NotImplementedError, "sample_weight must be None for a Nyström"),
+        (KERNEL, X, {"sample_weight": np.ones(59)}, ValueError, "sample_weight must have shape (60,)"),
+        (KERNEL, X, {"sample_weight": np.eye(60)[3]}, ValueError, "sample_weight must be > 0 for a Nyström spectrum"),
         (KERNEL, X, {"max_bytes": 1000}, ValueError, "for 10 components of 60 points, got 1000"),
         (
             Linear(),
