@@ -1,5 +1,7 @@
 """Nyström spectra: the approximation by its definition, what runs on it, and what is refused."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -202,11 +204,12 @@ def test_single_precision_stays_single_precision():
     np.testing.assert_allclose(predictions, approximation(KERNEL, X_TEST, X, X[spectrum.pivots]) @ Y, atol=1e-3)
 
 
-def test_the_same_random_state_gives_the_same_spectrum():
-    first, again = (nystrom_spectrum(KERNEL, X, 20, random_state=5) for _ in range(2))
+@pytest.mark.parametrize("rule", RULES[:3])
+def test_the_same_random_state_gives_the_same_spectrum_and_another_gives_another(rule):
+    first, again = (nystrom_spectrum(KERNEL, X, 20, pivots=rule, random_state=5) for _ in range(2))
     np.testing.assert_array_equal(first.pivots, again.pivots)
     np.testing.assert_array_equal(first.eigenvectors, again.eigenvectors)
-    assert set(nystrom_spectrum(KERNEL, X, 20, random_state=6).pivots) != set(first.pivots)
+    assert set(nystrom_spectrum(KERNEL, X, 20, pivots=rule, random_state=6).pivots) != set(first.pivots)
 
 
 def with_bad_row():
@@ -252,6 +255,26 @@ def test_the_least_max_bytes_that_is_named_works():
     assert isinstance(nystrom_spectrum(KERNEL, X, 10, max_bytes=least), NystromSpectrum)
     with pytest.raises(ValueError, match="max_bytes must be >= "):
         nystrom_spectrum(KERNEL, X, 10, max_bytes=least - 1)
+
+
+def test_the_least_max_bytes_is_what_is_needed():
+    points = np.random.default_rng(0).standard_normal((6000, 2))
+    least = 8 * 6000 * 200
+    tracemalloc.start()
+    spectrum = nystrom_spectrum(KERNEL, points, 200)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert spectrum.eigenvectors.shape == (6000, 200)
+    with pytest.raises(ValueError, match="max_bytes must be >= ") as raised:
+        nystrom_spectrum(KERNEL, points, 200, max_bytes=least)
+    named = int(str(raised.value).split(">= ")[1].split()[0])
+    assert 0.7 * named < peak < named
+
+
+@given(st.integers(2, 6), log_uniform(1e-9, 1e-6), st.integers(0, 2**32 - 1))
+def test_factors_with_nearly_parallel_columns_are_decomposed_to_rounding(m, angle, seed):
+    rng = np.random.default_rng(seed)
+    check_factor(np.asfortranarray(rng.standard_normal((40, 1)) + angle * rng.standard_normal((40, m))))
 
 
 @settings(max_examples=50)

@@ -192,6 +192,7 @@ def test_the_matrix_is_left_alone_and_the_result_says_what_it_is():
             "diagonal of the matrix must be finite and > 0 somewhere, got at most nan",
         ),
         (np.diag([1.0, -1.0]), 1, ValueError, "semi-definite, got -1 on the diagonal at point 1 after 0 pivots"),
+        (np.diag([1.0, -1e-9]), 1, ValueError, "semi-definite, got -1e-09 on the diagonal at point 1 after 0 pivots"),
         (np.array([[1.0, 2.0], [2.0, 1.0]]), 1, ValueError, "semi-definite, got -3 on the diagonal at point"),
         (np.array([[1.0, np.nan], [np.nan, 1.0]]), 1, ValueError, "must be finite and positive semi-definite, got nan"),
     ],
@@ -223,6 +224,16 @@ def test_negative_eigenvalues_that_the_pivots_meet_are_refused(seed):
     K = gram_of(np.array([1.0, 0.5, 0.2, -0.5]), 30, seed)
     with pytest.raises(ValueError, match="kernel must be finite and positive semi-definite"):
         randomly_pivoted_cholesky(DenseColumns(K), 30, random_state=seed)
+
+
+def test_a_diagonal_that_is_negative_by_rounding_is_taken_for_zero():
+    assert cholesky_at(DenseColumns(np.diag([1.0, -1e-13])), [1, 0], 1).pivots == [0]
+
+
+def test_pivots_end_where_the_entries_between_points_say_that_nothing_is_left():
+    with pytest.warns(RankWarning, match="0 pivots instead of 3"):
+        found = randomly_pivoted_cholesky(DenseColumns(np.eye(5)), 3, between=lambda i: np.zeros((len(i), len(i))))
+    assert found.factor.shape == (5, 0)
 
 
 @pytest.mark.parametrize("random_state", ["a", -1])
