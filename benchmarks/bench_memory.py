@@ -10,6 +10,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from benchmarks.bench_selection import DATA, METHODS, data
+from benchmarks.conftest import most_memory
 
 
 def peak(method, decay, n_points, connection):
@@ -21,12 +22,6 @@ def peak(method, decay, n_points, connection):
         before = most_memory()
         METHODS[method](X, y, gamma)
     connection.send(round((most_memory() - before) / (8 * n_points**2), 2))
-
-
-def most_memory():
-    """Most bytes that this process has held at once."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
 
 
 def peak_in_new_process(method, decay, n_points):

@@ -3,6 +3,7 @@
 import platform
 import statistics
 import time
+from pathlib import Path
 
 import array_api_compat
 import numpy
@@ -20,6 +21,12 @@ def seconds(function, *arguments):
 def median_ratio(ours, theirs):
     """Median of the ratios of runs that were made in turns, so that both met the same noise."""
     return statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+
+
+def most_memory():
+    """Most bytes that this process has held at once."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1])
 
 
 def pytest_benchmark_update_machine_info(config, machine_info):

@@ -3,16 +3,19 @@
 import concurrent.futures
 import pickle
 import re
+import subprocess
 import sys
 import tracemalloc
 
 import numpy as np
 import pytest
 import scipy.sparse.linalg
+import scipy.spatial.distance
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kdtheory.kernels import RBF, ArcCosine, Linear, Matern, Polynomial, block_product, tasks
+from kdtheory.kernels._evaluators import Evaluator
 from tests.test_kernels import KERNELS
 
 rng = np.random.default_rng(0)
@@ -21,8 +24,7 @@ X, Y = rng.standard_normal((1300, 4)), rng.standard_normal((700, 4))
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    """Tiles of 64 points and several tasks, so that few points go the way of many."""
-    monkeypatch.setattr(tasks, "TILE", 64)
+    """Several tasks, so that few points go the way of many."""
     monkeypatch.setattr(tasks, "_LEAST_PAIRS_OF_A_TASK", 4_000)
 
 
@@ -74,6 +76,21 @@ def test_bits_do_not_depend_on_threads_nor_on_who_runs_the_tasks(other):
     np.testing.assert_array_equal(operator.gather(of_blocks), first)
 
 
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("kernel", [RBF(), Matern(2.5, 20.0), ArcCosine(1)], ids=str)
+@pytest.mark.parametrize("shift", [0.0, 1e6])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_products_from_many_features_keep_their_digits(kernel, shift, dtype):
+    """Beyond some number of features BLAS multiplies them, unless they lie so far out that digits would be lost."""
+    left = (shift * (np.arange(200) % 2)[:, None] + rng.standard_normal((200, 300))).astype(dtype)
+    V = rng.standard_normal((200, 3)).astype(dtype)
+    K = exact = kernel.gram(left.astype(np.float64))
+    if isinstance(kernel, RBF):
+        exact = np.exp(-scipy.spatial.distance.cdist(left.astype(float), left.astype(float), "sqeuclidean") / 300.0)
+        np.testing.assert_allclose(K, exact, rtol=1e-12, atol=1e-15)
+    assert relative_error(kernel.operator(left) @ V, exact, V) < (1e-12 if dtype == np.float64 else 1e-5)
+
+
 def test_results_that_are_missing_or_out_of_order_are_refused():
     operator = RBF().operator(X[:20], Y[:5])
     with pytest.raises(ValueError, match="partials must be the results of all tasks"):
@@ -101,25 +118,26 @@ def test_tasks_cover_every_pair_once(n, m, d, itemsize, symmetric):
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_every_pair_is_evaluated_once(monkeypatch, symmetric):
-    evaluated = []
-    evaluator = Linear._evaluator
+    evaluated = np.zeros((640, 640), dtype=int)
+    points = np.arange(640.0)[:, None]
 
-    def counting(self, left, right):
-        inner = evaluator(self, left, right)
+    class Counting(Evaluator):
+        def __init__(self, left, right):
+            self.shape, self.left, self.right = (len(left), len(right)), left, right
 
-        class Counting:
-            def fill(self, rows, columns, tile):
-                evaluated.append(tile.size)
-                inner.fill(rows, columns, tile)
+        def fill(self, rows, columns, tile):
+            evaluated[np.ix_(self.left[rows, 0].astype(int), self.right[columns, 0].astype(int))] += 1
+            tile[...] = self.left[rows] * self.right[columns].T
 
-        return Counting()
-
-    monkeypatch.setattr(Linear, "_evaluator", counting)
-    operator = Linear().operator(X[:640], None if symmetric else X[:640])
-    operator @ np.ones((640, 2))
-    tiles_a_side = 10
-    pairs = 64 * 64 * (tiles_a_side * (tiles_a_side + 1) // 2 if symmetric else tiles_a_side**2)
-    assert sum(evaluated) <= 1.15 * pairs  # tiles at the edges of blocks are cut smaller
+    monkeypatch.setattr(Linear, "_evaluator", lambda _, left, right: Counting(left, right))
+    operator = Linear().operator(points, None if symmetric else points)
+    np.testing.assert_allclose(operator @ points, points * np.sum(points**2))
+    if symmetric:
+        assert evaluated.max() == 1
+        assert (evaluated | evaluated.T).min() == 1
+        assert evaluated.sum() < 0.75 * evaluated.size  # twice only in the tiles on the diagonal
+    else:
+        assert (evaluated == 1).all()
 
 
 def test_diagonals_and_columns_are_those_of_the_gram_matrix():
@@ -157,6 +175,12 @@ def test_work_space_is_bounded():
         tracemalloc.stop()
         assert peak - product.nbytes <= max_bytes + 2500 * 128 * 8
         assert relative_error(product[:200], RBF().gram(points[:200], points), V) < 1e-12
+
+
+def test_nothing_of_numba_is_loaded_before_it_is_needed():
+    code = "import sys, kdtheory.kernels; print([name for name in ('numba', 'sklearn', 'tqdm') if name in sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert loaded.strip() == "[]"
 
 
 def test_bars_are_shown_when_asked_for(capsys, monkeypatch):

@@ -171,6 +171,7 @@ def test_points_at_zero_have_the_values_of_their_limits():
         (lambda: Laplace(gamma=-1.0), "gamma must be > 0, got -1.0"),
         (lambda: Matern(nu=2.0), "nu must be 0.5, 1.5 or 2.5, got 2.0"),
         (lambda: Matern(length_scale=0.0), "length_scale must be > 0, got 0.0"),
+        (lambda: Matern(length_scale=1e-308), "length_scale must be >= 1e-307, got 1e-308"),
         (lambda: Polynomial(degree=0), "degree must be >= 1, got 0"),
         (lambda: Polynomial(gamma=-1.0), "gamma must be > 0, got -1.0"),
         (lambda: Polynomial(coef0=np.inf), "coef0 must be finite, got inf"),
@@ -194,3 +195,5 @@ def test_values_beyond_the_floating_point_range_are_refused():
     for kernel in (Linear(), Polynomial(), ArcCosine(1)):
         with pytest.raises(OverflowError, match="is too large for float64"):
             kernel.gram([[1e200]])
+    with pytest.raises(OverflowError, match="X times the kernel's scale, 1e\\+160, is too large for float64"):
+        Matern(nu=0.5, length_scale=1e-160).gram([[1e200]])

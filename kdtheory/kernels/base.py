@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from kdtheory._validation import require_representable
+from kdtheory.kernels._evaluators import Evaluator, tiles
 from kdtheory.kernels._points import require_points, require_two_sets
 from kdtheory.kernels.operator import GramOperator
-from kdtheory.kernels.tasks import tiles
 
-
-class Evaluator(Protocol):
-    """Kernel values between two blocks of points, a tile at a time."""
-
-    def fill(self, rows: slice, columns: slice, tile: np.ndarray) -> None:
-        """Write the values of these rows and columns of the block into `tile`."""
+_TILE = 512
 
 
 @dataclass(frozen=True)
@@ -73,8 +68,8 @@ class Kernel(ABC):
         gram = np.empty((len(points), len(others)), dtype=points.dtype)
         values = self._evaluator(points, others)
         with np.errstate(over="ignore", invalid="ignore"):  # refused by name below
-            for rows in tiles(len(points)):
-                for columns in tiles(len(others)):
+            for rows in tiles(len(points), _TILE):
+                for columns in tiles(len(others), _TILE):
                     if symmetric and columns.start > rows.start:
                         break
                     tile = np.empty((rows.stop - rows.start, columns.stop - columns.start), dtype=points.dtype)

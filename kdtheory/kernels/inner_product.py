@@ -7,8 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from kdtheory._validation import require_positive, require_positive_integer, require_real
-from kdtheory.kernels._evaluators import ProductEvaluator
-from kdtheory.kernels.base import Evaluator, Kernel
+from kdtheory.kernels._evaluators import Evaluator, ProductEvaluator, compiled_loops
+from kdtheory.kernels.base import Kernel
+
+_NEARLY_STRAIGHT = 0.999
+"""Cosine beyond which the angle is taken from the directions themselves."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Linear(Kernel):
     """
 
     def _evaluator(self, X: np.ndarray, Y: np.ndarray) -> Evaluator:
-        return ProductEvaluator(X, Y, _as_it_is)
+        return ProductEvaluator(X, Y, None)
 
     def _diagonal(self, X: np.ndarray) -> np.ndarray:
         return _squared_norms(X)
@@ -80,7 +83,7 @@ class Polynomial(Kernel):
 
     def _diagonal(self, X: np.ndarray) -> np.ndarray:
         values = _squared_norms(X) * X.dtype.type(self._gamma(X))
-        self._finish(values, slice(None), slice(None))
+        self._finish(values[None, :], slice(None), slice(None))
         return values
 
     def _gamma(self, X: np.ndarray) -> float:
@@ -88,8 +91,7 @@ class Polynomial(Kernel):
 
     def _finish(self, tile: np.ndarray, rows: slice, columns: slice) -> None:
         del rows, columns
-        tile += tile.dtype.type(self.coef0)
-        _raise_to(tile, self.degree)
+        compiled_loops().raise_to(tile, tile.dtype.type(self.coef0), self.degree)
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Cosine(Kernel):
     """
 
     def _evaluator(self, X: np.ndarray, Y: np.ndarray) -> Evaluator:
-        return ProductEvaluator(_directions(X)[0], _directions(Y)[0], _as_it_is)
+        return ProductEvaluator(_directions(X)[0], _directions(Y)[0], None)
 
     def _diagonal(self, X: np.ndarray) -> np.ndarray:
         return (_directions(X)[1] > 0.0).astype(X.dtype)
@@ -150,40 +152,19 @@ class ArcCosine(Kernel):
             raise ValueError(f"order must be 0 or 1, got {self.order!r}")
 
     def _evaluator(self, X: np.ndarray, Y: np.ndarray) -> Evaluator:
-        return _ArcCosineEvaluator(self.order, *_directions(X), *_directions(Y))
+        (x, x_norms), (y, y_norms) = _directions(X), _directions(Y)
+
+        def finish(tile: np.ndarray, rows: slice, columns: slice) -> None:
+            compiled_loops().finish_angles(
+                tile, self.order, x, rows.start, y, columns.start, x_norms, y_norms, _NEARLY_STRAIGHT
+            )
+
+        return ProductEvaluator(x, y, finish)
 
     def _diagonal(self, X: np.ndarray) -> np.ndarray:
         if self.order == 1:
             return _squared_norms(X)
         return np.where(_directions(X)[1] > 0.0, 1.0, 0.5).astype(X.dtype)
-
-
-@dataclass(frozen=True)
-class _ArcCosineEvaluator:
-    order: int
-    left: np.ndarray
-    left_norms: np.ndarray
-    right: np.ndarray
-    right_norms: np.ndarray
-
-    def fill(self, rows: slice, columns: slice, tile: np.ndarray) -> None:
-        """Write the values of these rows and columns of the block into `tile`."""
-        x, y = self.left[rows], self.right[columns]
-        np.matmul(x, y.T, out=tile)
-        angle = np.arccos(np.clip(tile, -1.0, 1.0))
-        supplement = np.pi - angle
-        for i, j in zip(*np.nonzero(np.abs(tile) > 0.999), strict=True):
-            half_difference, half_sum = np.linalg.norm(x[i] - y[j]), np.linalg.norm(x[i] + y[j])
-            angle[i, j] = 2.0 * np.arctan2(half_difference, half_sum)
-            supplement[i, j] = 2.0 * np.arctan2(half_sum, half_difference)
-        if self.order == 0:
-            np.divide(supplement, np.pi, out=tile)
-            return
-        p = supplement
-        small = p**3 / 3.0 * (1.0 - p**2 / 10.0 * (1.0 - p**2 / 28.0 * (1.0 - p**2 / 54.0 * (1.0 - p**2 / 88.0))))
-        np.divide(np.where(p < 0.3, small, np.sin(p) - p * np.cos(p)), np.pi, out=tile)
-        tile *= self.left_norms[rows, None]
-        tile *= self.right_norms[columns]
 
 
 def _squared_norms(X: np.ndarray) -> np.ndarray:
@@ -200,12 +181,3 @@ def _directions(X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     divisors = np.where(lengths == 0.0, 1.0, lengths).astype(X.dtype)
     with np.errstate(over="ignore"):
         return within / divisors[:, None], lengths * largest
-
-
-def _raise_to(tile: np.ndarray, degree: int) -> None:
-    with np.errstate(over="ignore"):
-        np.power(tile, degree, out=tile)
-
-
-def _as_it_is(tile: np.ndarray, rows: slice, columns: slice) -> None:
-    del tile, rows, columns

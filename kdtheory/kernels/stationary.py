@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from kdtheory._validation import require_positive, require_real
-from kdtheory.kernels._evaluators import DifferenceEvaluator, squared_distances
-from kdtheory.kernels.base import Evaluator, Kernel
+from kdtheory.kernels._evaluators import DifferenceEvaluator, Evaluator, distance_evaluator
+from kdtheory.kernels.base import Kernel
 
-_FAR = 2000.0
-"""A distance at which every exponential is zero, and its products with polynomials still finite."""
+_LEAST_LENGTH = 1e-307
+"""Its inverse is still finite."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class RBF(_Stationary):
 
     def _evaluator(self, X: np.ndarray, Y: np.ndarray) -> Evaluator:
         gamma = 1.0 / X.shape[1] if self.gamma is None else float(self.gamma)
-        return squared_distances(X, Y, math.sqrt(gamma), _exponential)
+        return distance_evaluator(X, Y, math.sqrt(gamma), "EXPONENTIAL")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Laplace(_Stationary):
 
     def _evaluator(self, X: np.ndarray, Y: np.ndarray) -> Evaluator:
         gamma = 1.0 / X.shape[1] if self.gamma is None else float(self.gamma)
-        return DifferenceEvaluator(X, Y, gamma, False, _negative_exponential)
+        return DifferenceEvaluator(X, Y, gamma, "EXPONENTIAL", squared=False)
 
 
 @dataclass(frozen=True)
@@ -136,37 +136,11 @@ class Matern(_Stationary):
     def __post_init__(self) -> None:
         if require_real("nu", self.nu) not in (0.5, 1.5, 2.5):
             raise ValueError(f"nu must be 0.5, 1.5 or 2.5, got {self.nu!r}")
-        require_positive("length_scale", self.length_scale)
+        if require_positive("length_scale", self.length_scale) < _LEAST_LENGTH:
+            raise ValueError(f"length_scale must be >= {_LEAST_LENGTH}, got {self.length_scale!r}")
 
     def _evaluator(self, X: np.ndarray, Y: np.ndarray) -> Evaluator:
         scale = math.sqrt(2.0 * self.nu) / self.length_scale
         if self.nu == 0.5:
-            return DifferenceEvaluator(X, Y, scale, True, _matern_half)
-        return squared_distances(X, Y, scale, _matern_three_halves if self.nu == 1.5 else _matern_five_halves)
-
-
-def _exponential(tile: np.ndarray, rows: slice, columns: slice) -> None:
-    del rows, columns
-    np.exp(tile, out=tile)
-
-
-def _negative_exponential(tile: np.ndarray, rows: slice, columns: slice) -> None:
-    np.negative(tile, out=tile)
-    _exponential(tile, rows, columns)
-
-
-def _matern_half(tile: np.ndarray, rows: slice, columns: slice) -> None:
-    np.sqrt(tile, out=tile)
-    _negative_exponential(tile, rows, columns)
-
-
-def _matern_three_halves(tile: np.ndarray, rows: slice, columns: slice) -> None:
-    del rows, columns
-    s = np.minimum(np.sqrt(-tile), _FAR)
-    np.multiply(1.0 + s, np.exp(-s), out=tile)
-
-
-def _matern_five_halves(tile: np.ndarray, rows: slice, columns: slice) -> None:
-    del rows, columns
-    s = np.minimum(np.sqrt(-tile), _FAR)
-    np.multiply(1.0 + s + s * s / 3.0, np.exp(-s), out=tile)
+            return DifferenceEvaluator(X, Y, scale, "MATERN_HALF")
+        return distance_evaluator(X, Y, scale, "MATERN_THREE_HALVES" if self.nu == 1.5 else "MATERN_FIVE_HALVES")

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kdtheory.kernels._evaluators import Sums
+
 if TYPE_CHECKING:
     from kdtheory.kernels.base import Kernel
 
-TILE = 512
-"""Most rows and columns of one tile."""
+_STRIP = 64
+"""Blocks start at multiples of this many points, so that tiles fill vectors."""
 
 _PAIRS_OF_A_TASK = 12_000_000
 _LEAST_PAIRS_OF_A_TASK = 2_000_000
@@ -64,7 +66,7 @@ def plan_tasks(n_rows: int, n_columns: int, n_features: int, itemsize: int, *, s
 
     Blocks on the diagonal, which are half the work, come last, so that threads finish together.
     """
-    most_rows = max(TILE, _BLOCK_BYTES // (itemsize * (n_features + 2)))
+    most_rows = max(_STRIP, _BLOCK_BYTES // (itemsize * (n_features + 2)))
     if symmetric:
         pairs = n_rows * n_rows / 2
         count = min(_blocks_for(pairs), _USUAL_BLOCKS)
@@ -88,15 +90,10 @@ def _blocks_for(pairs: float) -> int:
 
 
 def _edges(length: int, count: int) -> list[tuple[int, int]]:
-    """`length` cut into `count` almost equal pieces (fewer, if it is shorter)."""
-    count = min(count, length)
-    cuts = [length * i // count for i in range(count + 1)]
-    return list(itertools.pairwise(cuts))
-
-
-def tiles(length: int) -> list[slice]:
-    """Almost equal slices of at most `TILE`."""
-    return [slice(*edge) for edge in _edges(length, math.ceil(length / TILE))]
+    """`length` cut into almost equal pieces, at most `count`, all but the last multiples of the strip."""
+    strips = math.ceil(length / _STRIP)
+    cuts = [strips * i // count * _STRIP for i in range(count)]
+    return list(itertools.pairwise([*dict.fromkeys(cuts), length]))
 
 
 def block_product(
@@ -124,8 +121,8 @@ def block_product(
 
     Notes
     -----
-    Every tile of at most 512² kernel values is evaluated once and kept nowhere. On the diagonal, tiles above it are
-    the mirror images of those below.
+    Kernel values are evaluated once, in tiles that are kept nowhere. On the diagonal, tiles above it are the mirror
+    images of those below.
 
     Examples
     --------
@@ -134,31 +131,20 @@ def block_product(
     >>> block_product(Linear(), Task((0, 1), (0, 2)), np.ones((1, 1)), np.ones((2, 1)), np.eye(2)).on_rows
     array([[1., 1.]])
     """
-    if task.diagonal:
-        V_mirrored = V
-    values = kernel._evaluator(X, Y)
     on_rows = np.zeros((len(X), V.shape[1]), dtype=V.dtype)
-    on_columns = on_rows if task.diagonal else np.zeros((len(Y), V.shape[1]), dtype=V.dtype)
-    room = np.empty(min(TILE, len(X)) * min(TILE, len(Y)), dtype=V.dtype)
+    # Columns come first here, since the loops run along points.
+    on_columns_T = np.zeros((V.shape[1], len(Y) if task.mirrored or task.diagonal else 0), dtype=V.dtype)
+    W = V if V_mirrored is None else V_mirrored
+    sums = Sums(np.ascontiguousarray(V.T), np.ascontiguousarray(W), on_rows, on_columns_T)
     with np.errstate(over="ignore", invalid="ignore"):  # refused by name where it leaves the package
-        for rows in tiles(len(X)):
-            for columns in tiles(len(Y)):
-                if task.diagonal and columns.start > rows.start:
-                    break
-                height, width = rows.stop - rows.start, columns.stop - columns.start
-                tile = room[: height * width].reshape(height, width)
-                values.fill(rows, columns, tile)
-                on_diagonal = task.diagonal and columns == rows
-                if on_diagonal:
-                    np.fill_diagonal(tile, kernel._diagonal(X[rows]))
-                on_rows[rows] += tile @ V[columns]
-                if V_mirrored is not None and not on_diagonal:
-                    on_columns[columns] += tile.T @ V_mirrored[rows]
-    return PartialProduct(task, on_rows, on_columns if task.mirrored else None)
+        diagonal = kernel._diagonal(X) if task.diagonal else None
+        kernel._evaluator(X, Y).add_products(sums, mirrored=task.mirrored, diagonal=diagonal)
+    if task.diagonal:
+        on_rows += on_columns_T.T
+    return PartialProduct(task, on_rows, on_columns_T.T if task.mirrored else None)
 
 
 def task_bytes(task: Task, n_features: int, n_columns: int, itemsize: int) -> int:
-    """Most bytes that one task holds at once, its results and one that waits to be added included."""
+    """Most bytes that one task holds at once, its results and those that wait to be added included."""
     n_points = task.rows[1] - task.rows[0] + task.columns[1] - task.columns[0]
-    in_tiles = TILE * TILE + 2 * TILE * n_columns
-    return itemsize * (n_points * (2 * (n_features + 3) + 3 * n_columns) + in_tiles)
+    return itemsize * (n_points * (2 * (n_features + 3) + 3 * n_columns) + 2**18)
