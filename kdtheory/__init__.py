@@ -7,6 +7,7 @@ from kdtheory._label_weight_rules import (
     MonotoneWeights,
     UnitIntervalWeights,
 )
+from kdtheory._regularised_system import NotConvergedWarning
 from kdtheory._tail_sums import LabelWeightWarning
 from kdtheory.alternation import Alternation, alternate_distillation
 from kdtheory.asymptotics import RandomDesign
@@ -15,6 +16,7 @@ from kdtheory.combinations import (
     combination_from_label_weights,
     label_weights_from_combination,
 )
+from kdtheory.conjugate_gradient import DistillationChain, RidgeSolution, selfdistill_iteratively, solve_ridge
 from kdtheory.constrained import ConstrainedPath, selfdistill_constrained
 from kdtheory.double_distillation import (
     double_distillation_gradient,
@@ -43,6 +45,7 @@ from kdtheory.matching import exaggeration_ratios, matched_student_time
 from kdtheory.oracle import WienerFilter, oracle_label_weights, wiener_filter
 from kdtheory.outlook import BestFits, DistillationOutlook, StandardErrors, can_distillation_help, distillation_outlook
 from kdtheory.per_sample import PerSamplePath, selfdistill_per_sample
+from kdtheory.pivots import RankWarning
 from kdtheory.risk import (
     DegreesOfFreedom,
     Risk,
@@ -72,7 +75,7 @@ from kdtheory.soft_labels import (
     temper,
 )
 from kdtheory.spectral_fit import SpectralFit, fit_filter
-from kdtheory.spectrum import Spectrum
+from kdtheory.spectrum import LanczosWarning, Spectrum
 from kdtheory.statistical import (
     DistilledRiskDeviation,
     distilled_risk,
@@ -91,6 +94,7 @@ __all__ = [
     "ConstantWeights",
     "ConstrainedPath",
     "DegreesOfFreedom",
+    "DistillationChain",
     "DistillationOutlook",
     "DistillationTrajectories",
     "Distilled",
@@ -101,11 +105,15 @@ __all__ = [
     "GradientFlow",
     "LabelWeightRule",
     "LabelWeightWarning",
+    "LanczosWarning",
     "Modes",
     "MonotoneWeights",
+    "NotConvergedWarning",
     "PerSamplePath",
     "RandomDesign",
+    "RankWarning",
     "Ridge",
+    "RidgeSolution",
     "Risk",
     "SelfDistillation",
     "SelfDistillationGrid",
@@ -161,8 +169,10 @@ __all__ = [
     "selfdistill_closed_form",
     "selfdistill_constrained",
     "selfdistill_grid",
+    "selfdistill_iteratively",
     "selfdistill_per_sample",
     "smooth_labels",
+    "solve_ridge",
     "sure",
     "teacher_error",
     "temper",

@@ -204,7 +204,8 @@ class _MemoryMap:
 def _source(given: Any, points: np.ndarray) -> _Opened | np.ndarray:
     if callable(given):
         return _Opened(given)
-    if isinstance(given, np.memmap) and isinstance(given.base, mmap.mmap):  # a whole file, not a part of one
+    whole: Any = getattr(given, "base", None)  # what a memory-mapped file has, and a part of one has not
+    if isinstance(given, np.memmap) and isinstance(whole, mmap.mmap):
         order: Any = "C" if given.flags.c_contiguous else "F"
         return _Opened(_MemoryMap(str(given.filename), given.dtype.str, given.shape, int(given.offset), order))
     return points
@@ -234,8 +235,8 @@ def _run(
 
 def _block(kernel: Kernel, task: Task, V: np.ndarray, X: np.ndarray, Y: np.ndarray) -> PartialProduct:
     rows, columns = slice(*task.rows), slice(*task.columns)
-    blocks = (np.asarray(points, dtype=V.dtype) for points in (X[rows], Y[columns]))
-    return block_product(kernel, task, *blocks, V[columns], V[rows] if task.mirrored else None)
+    left, right = (np.asarray(points, dtype=V.dtype) for points in (X[rows], Y[columns]))
+    return block_product(kernel, task, left, right, V[columns], V[rows] if task.mirrored else None)
 
 
 def _set_timeout(seconds: float, dask_scheduler: Any) -> None:

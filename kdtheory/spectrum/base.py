@@ -23,7 +23,9 @@ from kdtheory._validation import (
 )
 
 if TYPE_CHECKING:
+    from kdtheory.kernels import Kernel
     from kdtheory.spectrum.lanczos import LanczosSpectrum
+    from kdtheory.spectrum.nystrom import NystromSpectrum
 
 QFilter = Callable[[Array], Array]
 """A function of the eigenvalues, such as a filter."""
@@ -168,6 +170,80 @@ class Spectrum:
             return decompose_gram(gram, None, tolerance)
         weights = require_weights("sample_weight", sample_weight, gram.shape[0], like=gram)
         return decompose_gram(gram, weights, tolerance)
+
+    @classmethod
+    def nystrom(
+        cls,
+        kernel: Kernel,
+        X: Any,
+        n_components: SupportsIndex,
+        *,
+        pivots: Any = "rpcholesky",
+        random_state: Any = 0,
+        max_bytes: int | None = None,
+        sample_weight: Any = None,
+    ) -> NystromSpectrum:
+        """Decompose the Nyström approximation of a kernel matrix that is never computed.
+
+        Parameters
+        ----------
+        kernel : Kernel
+            From `kdtheory.kernels`.
+        X : array of shape (n, d)
+            Points; float32 gives a spectrum of single precision.
+        n_components : int
+            Number m of landmarks, from 1 to n.
+        pivots : {"rpcholesky", "uniform", "kmeans++"} or sequence of ints, default "rpcholesky"
+            How landmarks are chosen: by randomly pivoted Cholesky, at random, far from each other (needs scikit-learn),
+            or the given indices in their order.
+        random_state : int >= 0 or numpy.random.Generator, default 0
+        max_bytes : int, optional
+            Most bytes for the factor of the matrix, in whose memory the eigenvectors end up, and for work space.
+        sample_weight : array of shape (n,), optional
+            Weights w > 0 of the points in every loss, as in `Spectrum.from_gram`; points that weigh more are likelier
+            to be landmarks by "rpcholesky". Points without weight can be left out of X and predicted with `cross`.
+
+        Returns
+        -------
+        NystromSpectrum
+            A `WeightedNystromSpectrum` with sample weights. With fewer than m landmarks, and a `RankWarning`, when the
+            others depend on these to rounding, as duplicates do.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For more components than points, points that are not finite (the row is named), an unknown choice of pivots,
+            `max_bytes` too small (the message says the least that works), sample weights that are not all > 0, and for
+            a kernel that shows itself not to be positive semi-definite.
+
+        Notes
+        -----
+        Cost: m columns of the kernel matrix and about `6 n·m²`, in matrix products; memory for `n·m` numbers and a few
+        hundred columns more.
+
+        K̂ is what ridge regression in the span of the landmarks' kernel functions uses. Leave-one-out predictions are
+        exact for refits with K̂ held fixed, the landmarks and the features they give included.
+
+        Source: Williams & Seeger (2001); Chen, Epperly, Tropp & Webber (2023) for the landmarks. Twin:
+        `sklearn.kernel_approximation.Nystroem`, which takes uniform landmarks and features up to a rotation.
+
+        Examples
+        --------
+        >>> from kdtheory.kernels import RBF
+        >>> Spectrum.nystrom(RBF(gamma=0.1), [[0.0], [1.0], [2.0], [3.0]], 4)
+        NystromSpectrum(n_points=4, rank=4, d_max=3.25044, d_min=0.00214724, trace_error=0)
+        """
+        from kdtheory.spectrum.nystrom import nystrom_spectrum
+
+        return nystrom_spectrum(
+            kernel,
+            X,
+            n_components,
+            pivots=pivots,
+            random_state=random_state,
+            max_bytes=max_bytes,
+            sample_weight=sample_weight,
+        )
 
     @classmethod
     def lanczos(

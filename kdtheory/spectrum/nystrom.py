@@ -1,0 +1,276 @@
+"""Spectra of large kernel matrices from some of their columns: the Nyström approximation at landmarks."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any, SupportsIndex
+
+import numpy as np
+import scipy.linalg
+from scipy.sparse.linalg import LinearOperator
+
+from kdtheory._thin_factor import ROWS_AT_ONCE, eigh_of_factor
+from kdtheory._typing import Array
+from kdtheory._validation import (
+    require_generator,
+    require_positive_integer,
+    require_representable,
+    require_weights,
+)
+from kdtheory.kernels import GramOperator, Kernel
+from kdtheory.pivots import COLUMNS_AT_ONCE, PartialCholesky, cholesky_at, randomly_pivoted_cholesky
+from kdtheory.spectrum.base import Spectrum
+from kdtheory.spectrum.weighted import WeightedSpectrum
+
+_RULES = ("rpcholesky", "uniform", "kmeans++")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class NystromSpectrum(Spectrum):
+    """The spectrum of a Nyström approximation, `K̂ = K[:, P] K[P, P]⁻¹ K[P, :]`; made by `Spectrum.nystrom`.
+
+    Every model runs on it unchanged and is the exact model of the kernel `k̂(x, z) = k(x, P) K[P, P]⁻¹ k(P, z)`. New
+    points are predicted with `cross`.
+
+    Attributes
+    ----------
+    eigenvalues : array of shape (r,)
+        Positive eigenvalues of K̂, descending; r is the number m of landmarks, or less by those within rounding of zero.
+    eigenvectors : array of shape (n, r)
+    kernel : Kernel
+    X_pivots : array of shape (m, d)
+        The landmarks.
+    pivots : array of shape (m,)
+        Their indices.
+    trace_error : float
+        Trace of the positive semi-definite remainder `K − K̂`: fitted values of ridge regression change by at most
+        `trace_error / ridge`, relatively.
+    triangle : array of shape (m, m)
+        Lower Cholesky factor of `K[P, P]`.
+    loadings : array of shape (m, r)
+        `K[P, P]^(1/2)`-coordinates of the eigenvectors: `K̂ = K[:, P] triangle⁻ᵀ loadings Uᵀ`.
+    """
+
+    kernel: Kernel
+    X_pivots: Array
+    pivots: Array
+    trace_error: float
+    triangle: Array
+    loadings: Array
+
+    def cross(self, X_test: Any, *, max_bytes: int | None = None) -> NystromCross:
+        """Give `K̂(X_test, X)` as an operator that multiplies in factors, for `predict`.
+
+        Parameters
+        ----------
+        X_test : array of shape (p, d)
+        max_bytes : int, optional
+            Work space of the kernel's operator; default: its own.
+
+        Returns
+        -------
+        NystromCross
+            Of shape (p, n).
+
+        Raises
+        ------
+        ValueError, TypeError
+            For points that are not finite (the row is named) or have another number of features.
+
+        Notes
+        -----
+        Cost of a product with k columns: `n·r·k + m²·k` once, and `p·m·(d + k)`; so a prediction does not depend on n.
+
+        Examples
+        --------
+        >>> from kdtheory.kernels import RBF
+        >>> spectrum = Spectrum.nystrom(RBF(gamma=1.0), [[0.0], [1.0]], 2)
+        >>> (spectrum.cross([[0.0]]) @ [1.0, 1.0]).round(6)
+        array([1.367879])
+        """
+        if max_bytes is None:
+            return NystromCross(self, self.kernel.operator(X_test, self.X_pivots))
+        return NystromCross(self, self.kernel.operator(X_test, self.X_pivots, max_bytes=max_bytes))
+
+    def positive(self) -> Spectrum:
+        """Return the spectrum itself: it has no zero eigenvalues."""
+        return self
+
+    def without(self, direction: Array, /) -> Spectrum:
+        """Return the spectrum of the same matrix without a direction (n,) of length 1, on which it is zero."""
+        return Spectrum._trusted(eigenvalues=self.eigenvalues, eigenvectors=self.eigenvectors).without(direction)
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, trace_error={self.trace_error:.6g})"
+
+
+class WeightedNystromSpectrum(NystromSpectrum, WeightedSpectrum):
+    """The spectrum of `S K̂ S` with `S = diag(√w)`, for losses with sample weights w > 0; made by `Spectrum.nystrom`.
+
+    Attributes
+    ----------
+    eigenvalues, eigenvectors, trace_error
+        Those of `S K̂ S`, and of its remainder `S (K − K̂) S`.
+    kernel, X_pivots, pivots, triangle
+        As for `NystromSpectrum`.
+    loadings : array of shape (m, r)
+        With `S K̂ = S K[:, P] triangle⁻ᵀ loadings Uᵀ`.
+    root_weight : array of shape (n,)
+        Square roots of the sample weights.
+    """
+
+    @property
+    def gram(self) -> Array:
+        """K̂ itself, multiplied out: n × n."""
+        return self.gram_matrix()
+
+    def gram_matrix(self) -> Array:
+        """Return K̂, multiplied out: n × n."""
+        rows = self.eigenvectors / self.root_weight[:, None]
+        gram = (rows * self.eigenvalues) @ rows.T
+        return 0.5 * gram + 0.5 * gram.T
+
+    def without(self, direction: Array, /) -> Spectrum:
+        """Return the spectrum of `S K̂ S` without a direction (n,) of length 1, on which it is zero."""
+        parts = {"eigenvalues": self.eigenvalues, "eigenvectors": self.eigenvectors, "root_weight": self.root_weight}
+        return WeightedSpectrum._trusted(**parts, gram=self.gram_matrix()).without(direction)
+
+    def lift_fitted(self, coefficient: Array, shrinkage: Array, coordinates: Array, /) -> Array:
+        """Return the fitted values, with the weights taken off again."""
+        del coefficient
+        root = self.root_weight if coordinates.ndim == 1 else self.root_weight[:, None]
+        with np.errstate(over="ignore"):
+            return require_representable(self.lift(shrinkage, coordinates) / root, "the fitted value")
+
+
+class NystromCross(LinearOperator):
+    """`K̂(X_test, X)` in factors, `k(X_test, P) triangle⁻ᵀ loadings Uᵀ S⁻¹`; made by `NystromSpectrum.cross`.
+
+    Attributes
+    ----------
+    spectrum : NystromSpectrum
+    to_pivots : GramOperator
+        `k(X_test, P)`.
+    """
+
+    def __init__(self, spectrum: NystromSpectrum, to_pivots: GramOperator) -> None:
+        self.spectrum, self.to_pivots = spectrum, to_pivots
+        self._root = np.sqrt(spectrum.weights())[:, None]
+        super().__init__(spectrum.eigenvectors.dtype, (to_pivots.shape[0], spectrum.n_points))
+
+    def _matvec(self, x: np.ndarray) -> np.ndarray:
+        return self._matmat(np.reshape(x, (-1, 1)))[:, 0]
+
+    def _matmat(self, X: np.ndarray) -> np.ndarray:
+        features = self.spectrum.loadings @ (self.spectrum.eigenvectors.T @ (X / self._root))
+        weights = scipy.linalg.solve_triangular(self.spectrum.triangle, features, lower=True, trans=1)
+        return self.to_pivots @ weights
+
+    def _rmatvec(self, x: np.ndarray) -> np.ndarray:
+        return self._rmatmat(np.reshape(x, (-1, 1)))[:, 0]
+
+    def _rmatmat(self, X: np.ndarray) -> np.ndarray:
+        features = scipy.linalg.solve_triangular(self.spectrum.triangle, self.to_pivots.T @ X, lower=True)
+        return self.spectrum.eigenvectors @ (self.spectrum.loadings.T @ features) / self._root
+
+
+def nystrom_spectrum(
+    kernel: Kernel,
+    X: Any,
+    n_components: SupportsIndex,
+    *,
+    pivots: Any = "rpcholesky",
+    random_state: Any = 0,
+    max_bytes: int | None = None,
+    sample_weight: Any = None,
+) -> NystromSpectrum:
+    """Make what `Spectrum.nystrom` returns, where the arguments are described."""
+    operator = kernel.operator(X)
+    n, n_pivots = operator.shape[0], require_positive_integer("n_components", n_components)
+    if n_pivots > n:
+        raise ValueError(f"n_components must be <= {n}, the number of points, got {n_components!r}")
+    _require_room(max_bytes, n, n_pivots, operator.dtype.itemsize)
+    matrix = _Whitened(operator, _root_weight(sample_weight, operator))
+    chosen = _landmarks(matrix, n_pivots, pivots, require_generator("random_state", random_state))
+    roots = matrix.root[chosen.pivots]
+    triangle = np.asfortranarray(chosen.factor[chosen.pivots] / roots[:, None])
+    eigenvalues, eigenvectors, loadings = eigh_of_factor(chosen.factor)
+    parts: dict[str, Any] = {
+        "eigenvalues": eigenvalues,
+        "eigenvectors": eigenvectors,
+        "kernel": kernel,
+        "X_pivots": operator.X[chosen.pivots],
+        "pivots": chosen.pivots,
+        "trace_error": chosen.trace_error,
+        "triangle": triangle,
+        "loadings": loadings,
+    }
+    spectrum: Any
+    if sample_weight is None:
+        spectrum = NystromSpectrum._trusted(**parts)
+    else:
+        spectrum = WeightedNystromSpectrum._trusted(**parts, root_weight=matrix.root)
+    return spectrum
+
+
+@dataclass(frozen=True, eq=False)
+class _Whitened:
+    """`S K S` of a Gram operator, by its columns."""
+
+    operator: GramOperator
+    root: np.ndarray
+
+    @property
+    def dtype(self) -> Any:
+        return self.operator.dtype
+
+    def diagonal(self) -> np.ndarray:
+        return self.operator.diagonal() * self.root**2
+
+    def columns(self, indices: np.ndarray, /) -> np.ndarray:
+        columns = self.operator.columns(indices)
+        columns *= self.root[:, None]
+        columns *= self.root[indices]
+        return columns
+
+    def between(self, indices: np.ndarray) -> np.ndarray:
+        gram = self.operator.kernel.gram(self.operator.X[indices])
+        return self.root[indices][:, None] * gram * self.root[indices]
+
+
+def _root_weight(sample_weight: Any, operator: GramOperator) -> np.ndarray:
+    ones = np.ones(operator.shape[0], dtype=operator.dtype)
+    if sample_weight is None:
+        return ones
+    weights = require_weights("sample_weight", sample_weight, len(ones), like=ones)
+    if np.any(weights == 0.0):
+        raise ValueError(
+            f"sample_weight must be > 0 for a Nyström spectrum, got 0 at index {int(np.argmin(weights))}:"
+            " leave such points out of X and predict them with cross"
+        )
+    return np.sqrt(weights)
+
+
+def _landmarks(matrix: _Whitened, n_pivots: int, rule: Any, rng: np.random.Generator) -> PartialCholesky:
+    candidates = rule
+    if isinstance(rule, str):
+        if rule not in _RULES:
+            raise ValueError(f"pivots must be one of {_RULES} or indices of points, got {rule!r}")
+        if rule == "rpcholesky":
+            return randomly_pivoted_cholesky(matrix, n_pivots, random_state=rng, between=matrix.between)
+        X = matrix.operator.X
+        candidates = rng.permutation(len(X)) if rule == "uniform" else _spread(X, n_pivots, rng)
+    return cholesky_at(matrix, candidates, n_pivots, between=matrix.between)
+
+
+def _spread(X: np.ndarray, n_pivots: int, rng: np.random.Generator) -> np.ndarray:
+    cluster = importlib.import_module("sklearn.cluster")
+    _, indices = cluster.kmeans_plusplus(X, n_pivots, random_state=int(rng.integers(2**32)))
+    return np.asarray(indices)
+
+
+def _require_room(max_bytes: int | None, n: int, m: int, itemsize: int) -> None:
+    least = itemsize * (n * (m + COLUMNS_AT_ONCE) + 2 * m * min(n, ROWS_AT_ONCE) + 8 * m * m)
+    if max_bytes is not None and max_bytes < least:
+        raise ValueError(f"max_bytes must be >= {least} for {m} components of {n} points, got {max_bytes!r}")
