@@ -11,7 +11,7 @@ from array_api_compat import array_namespace
 
 from kdtheory._typing import Array
 from kdtheory._validation import require_bool, require_representable, require_targets, require_weights
-from kdtheory.spectrum import Spectrum, decompose_gram, symmetric_gram
+from kdtheory.spectrum import Spectrum, decompose_factor, decompose_gram, symmetric_gram
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +64,9 @@ class CenteredProblem:
             return cls(spectrum, targets, zeros, zeros, xp.zeros_like(targets[0, ...]))
         if isinstance(K, Spectrum):
             weighted = K if sample_weight is None else K.reweighted(sample_weight)
+            factor = weighted.low_rank_factor()
+            if factor is not None:
+                return cls._of_factor(factor, weighted.weights(), y)
             gram, weights = weighted.gram_matrix(), weighted.weights()
         else:
             gram = symmetric_gram(K, overwrite=overwrite)
@@ -82,6 +85,26 @@ class CenteredProblem:
             gram -= (mean_row - shares @ mean_row)[:, None]
             centred = require_representable(targets - mean_target, "the centred target")
         return cls(decompose_gram(gram, weights, tolerance, scale=scale), centred, shares, mean_row, mean_target)
+
+    @classmethod
+    def _of_factor(cls, factor: np.ndarray, weights: np.ndarray, y: Any) -> CenteredProblem:
+        """Centre `F Fᵀ` by its factor (n, r), which is overwritten; nothing is multiplied out."""
+        targets = require_targets("y", y, len(factor), like=factor)
+        shares = weights / np.max(weights)
+        shares = shares / np.sum(shares)
+        with np.errstate(over="ignore"):
+            mean_feature = shares @ factor
+            mean_row = require_representable(factor @ mean_feature, "the mean of K")
+            mean_target = require_representable(shares @ targets, "the mean of y")
+            centred = require_representable(targets - mean_target, "the centred target")
+            factor -= mean_feature
+        return cls(
+            decompose_factor(factor, None if np.all(weights == 1.0) else weights),
+            centred,
+            shares,
+            mean_row,
+            mean_target,
+        )
 
     @cached_property
     def free_spectrum(self) -> Spectrum:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, SupportsFloat, SupportsIndex
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, is_numpy_array
 
 from kdtheory._decomposition import without_direction
 from kdtheory._interop import from_numpy
@@ -378,7 +378,22 @@ class Spectrum:
         >>> Spectrum.from_gram([[2.0, 0.0], [0.0, 1.0]]).reweighted([1.0, 5.0])
         WeightedSpectrum(n_points=2, rank=2, d_max=5, d_min=2)
         """
-        return Spectrum.from_gram(self.gram_matrix(), sample_weight)
+        from kdtheory.spectrum.gram import decompose_factor
+
+        self.require_whole("Spectrum.reweighted")
+        factor = self.low_rank_factor()
+        if factor is None:
+            return Spectrum.from_gram(self.gram_matrix(), sample_weight)
+        weights = require_weights("sample_weight", sample_weight, self.n_points, like=self.eigenvalues)
+        if np.any(weights == 0.0):
+            return Spectrum.from_gram(self.gram_matrix(), weights)
+        return decompose_factor(factor, weights)
+
+    def low_rank_factor(self) -> np.ndarray | None:
+        """Return F of shape (n, r) with `K = F Fᵀ`, a new array, or None where r is n or arrays are not numpy's."""
+        if self.eigenvalues.shape[0] == self.n_points or not is_numpy_array(self.eigenvalues):
+            return None
+        return np.multiply(self.eigenvectors, np.sqrt(self.eigenvalues), order="F")
 
     def gram_matrix(self) -> Array:
         """Return the Gram matrix, multiplied out again; of whole sample weights, it is the one before weighting."""

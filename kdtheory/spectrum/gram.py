@@ -8,10 +8,11 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from kdtheory._decomposition import eigenpairs, symmetrised
+from kdtheory._thin_factor import eigh_of_factor
 from kdtheory._typing import Array
 from kdtheory._validation import require_array, require_ndim, require_representable
 from kdtheory.spectrum.base import Spectrum
-from kdtheory.spectrum.weighted import WeightedSpectrum
+from kdtheory.spectrum.weighted import LowRankWeightedSpectrum, WeightedSpectrum
 
 
 def symmetric_gram(K: Any, name: str = "K", *, overwrite: bool = False) -> Array:
@@ -34,6 +35,17 @@ def decompose_gram(
         whitened = require_representable(root[:, None] * gram * root, f"the weighted entry of {name}")
         scale = scale * float(array_namespace(gram).max(sample_weight))
     return WeightedSpectrum._trusted(**eigenpairs(whitened, tolerance, name, scale), root_weight=root, gram=gram)
+
+
+def decompose_factor(factor: np.ndarray, sample_weight: np.ndarray | None = None) -> Spectrum:
+    """Decompose `F Fᵀ` for a factor (n, m) of numpy in Fortran order, which is overwritten, with weights > 0 if any."""
+    if sample_weight is None:
+        eigenvalues, eigenvectors, _ = eigh_of_factor(factor)
+        return Spectrum._trusted(eigenvalues=eigenvalues, eigenvectors=eigenvectors)
+    root = np.sqrt(sample_weight)
+    factor *= root[:, None]
+    eigenvalues, eigenvectors, _ = eigh_of_factor(factor)
+    return LowRankWeightedSpectrum._trusted(eigenvalues=eigenvalues, eigenvectors=eigenvectors, root_weight=root)
 
 
 def as_spectrum(K: Any, name: str = "K") -> Spectrum:

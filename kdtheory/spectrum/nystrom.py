@@ -15,13 +15,12 @@ from kdtheory._typing import Array
 from kdtheory._validation import (
     require_generator,
     require_positive_integer,
-    require_representable,
     require_weights,
 )
 from kdtheory.kernels import GramOperator, Kernel
 from kdtheory.pivots import COLUMNS_AT_ONCE, PartialCholesky, cholesky_at, randomly_pivoted_cholesky
 from kdtheory.spectrum.base import Spectrum
-from kdtheory.spectrum.weighted import WeightedSpectrum
+from kdtheory.spectrum.weighted import LowRankWeightedSpectrum
 
 _RULES = ("rpcholesky", "uniform", "kmeans++")
 
@@ -105,7 +104,7 @@ class NystromSpectrum(Spectrum):
         return f"{super().__repr__()[:-1]}, trace_error={self.trace_error:.6g})"
 
 
-class WeightedNystromSpectrum(NystromSpectrum, WeightedSpectrum):
+class WeightedNystromSpectrum(NystromSpectrum, LowRankWeightedSpectrum):
     """The spectrum of `S K̂ S` with `S = diag(√w)`, for losses with sample weights w > 0; made by `Spectrum.nystrom`.
 
     Attributes
@@ -120,28 +119,7 @@ class WeightedNystromSpectrum(NystromSpectrum, WeightedSpectrum):
         Square roots of the sample weights.
     """
 
-    @property
-    def gram(self) -> Array:
-        """K̂ itself, multiplied out: n × n."""
-        return self.gram_matrix()
-
-    def gram_matrix(self) -> Array:
-        """Return K̂, multiplied out: n × n."""
-        rows = self.eigenvectors / self.root_weight[:, None]
-        gram = (rows * self.eigenvalues) @ rows.T
-        return 0.5 * gram + 0.5 * gram.T
-
-    def without(self, direction: Array, /) -> Spectrum:
-        """Return the spectrum of `S K̂ S` without a direction (n,) of length 1, on which it is zero."""
-        parts = {"eigenvalues": self.eigenvalues, "eigenvectors": self.eigenvectors, "root_weight": self.root_weight}
-        return WeightedSpectrum._trusted(**parts, gram=self.gram_matrix()).without(direction)
-
-    def lift_fitted(self, coefficient: Array, shrinkage: Array, coordinates: Array, /) -> Array:
-        """Return the fitted values, with the weights taken off again."""
-        del coefficient
-        root = self.root_weight if coordinates.ndim == 1 else self.root_weight[:, None]
-        with np.errstate(over="ignore"):
-            return require_representable(self.lift(shrinkage, coordinates) / root, "the fitted value")
+    without = LowRankWeightedSpectrum.without
 
 
 class NystromCross(LinearOperator):

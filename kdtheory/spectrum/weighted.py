@@ -38,6 +38,10 @@ class WeightedSpectrum(Spectrum):
         """Number of points with a sample weight > 0."""
         return int(array_namespace(self.root_weight).count_nonzero(self.root_weight))
 
+    def low_rank_factor(self) -> np.ndarray | None:
+        """Return None: the matrix itself is stored."""
+        return None
+
     def reweighted(self, sample_weight: Array, /) -> Spectrum:
         """Return the spectrum with the product of the weights."""
         weights = require_weights("sample_weight", sample_weight, self.n_points, like=self.eigenvalues)
@@ -90,3 +94,47 @@ class WeightedSpectrum(Spectrum):
         root = self.root_weight if coordinates.ndim == 1 else self.root_weight[:, None]
         with np.errstate(over="ignore"):
             return require_representable(self.lift(coefficient, coordinates) * root, "the dual coefficient")
+
+
+class LowRankWeightedSpectrum(WeightedSpectrum):
+    """The spectrum of `S K S` with weights > 0, where K is known by its modes only and never stored.
+
+    Attributes
+    ----------
+    eigenvalues, eigenvectors : array
+        Those of `S K S`.
+    root_weight : array of shape (n,)
+        Square roots of the sample weights.
+    """
+
+    def low_rank_factor(self) -> np.ndarray | None:
+        """Return F of shape (n, r) with `K = F Fᵀ`."""
+        return np.divide(self.eigenvectors * np.sqrt(self.eigenvalues), self.root_weight[:, None], order="F")
+
+    def reweighted(self, sample_weight: Array, /) -> Spectrum:
+        """Return the spectrum with the product of the weights."""
+        weights = require_weights("sample_weight", sample_weight, self.n_points, like=self.eigenvalues)
+        return Spectrum.reweighted(self, self.root_weight**2 * weights)
+
+    @property
+    def gram(self) -> Array:
+        """K itself, multiplied out: n × n."""
+        return self.gram_matrix()
+
+    def gram_matrix(self) -> Array:
+        """Return K, multiplied out: n × n."""
+        rows = self.eigenvectors / self.root_weight[:, None]
+        gram = (rows * self.eigenvalues) @ rows.T
+        return 0.5 * gram + 0.5 * gram.T
+
+    def without(self, direction: Array, /) -> Spectrum:
+        """Return the spectrum of `S K S` without a direction (n,) of length 1, on which it is zero."""
+        parts = {"eigenvalues": self.eigenvalues, "eigenvectors": self.eigenvectors, "root_weight": self.root_weight}
+        return WeightedSpectrum._trusted(**parts, gram=self.gram_matrix()).without(direction)
+
+    def lift_fitted(self, coefficient: Array, shrinkage: Array, coordinates: Array, /) -> Array:
+        """Return the fitted values, with the weights taken off again."""
+        del coefficient
+        root = self.root_weight if coordinates.ndim == 1 else self.root_weight[:, None]
+        with np.errstate(over="ignore"):
+            return require_representable(self.lift(shrinkage, coordinates) / root, "the fitted value")
