@@ -73,7 +73,7 @@ def plan_tasks(n_rows: int, n_columns: int, n_features: int, itemsize: int, *, s
         edges = _edges(n_rows, max(count, math.ceil(n_rows / most_rows)))
         below = [Task(edges[i], edges[j], mirrored=True) for i in range(len(edges)) for j in range(i)]
         return (*below, *(Task(edge, edge, diagonal=True) for edge in edges))
-    wanted = min(2.0 * math.sqrt(_tasks_for(n_rows * n_columns) / 4), _USUAL_BLOCKS)  # blocks if both sides were equal
+    wanted = min(math.sqrt(_tasks_for(n_rows * n_columns)), _USUAL_BLOCKS)  # blocks a side, if both were equal
     ratio = math.sqrt(n_rows / n_columns)
     rows = _edges(n_rows, max(1, round(wanted * ratio), math.ceil(n_rows / most_rows)))
     columns = _edges(n_columns, max(1, round(wanted / ratio), math.ceil(n_columns / most_rows)))
