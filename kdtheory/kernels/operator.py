@@ -80,7 +80,7 @@ class GramOperator(LinearOperator):
         self._tasks = plan_tasks(
             len(self.X), len(self.Y), self.X.shape[1], self.dtype.itemsize, symmetric=self.is_symmetric
         )
-        least = self._bytes_with(1)
+        least = self._task_bytes(1) + self._shared_bytes(1)
         if self.max_bytes < least:
             raise ValueError(f"max_bytes must be >= {least} for these points, got {max_bytes!r}")
 
@@ -107,7 +107,7 @@ class GramOperator(LinearOperator):
             Fixed by the points, their dtype and `max_bytes`.
         """
         at_once = min(n_columns, _MOST_COLUMNS)
-        while at_once > 1 and self._bytes_with(at_once) > self.max_bytes:
+        while at_once > 1 and self._task_bytes(at_once) + self._shared_bytes(at_once) > self.max_bytes:
             at_once //= 2
         return [slice(start, min(start + at_once, n_columns)) for start in range(0, n_columns, at_once)]
 
@@ -208,9 +208,13 @@ class GramOperator(LinearOperator):
             values[chosen, np.arange(len(chosen))] = self.kernel.diag(self.X[chosen])
         return values
 
-    def _bytes_with(self, n_columns: int) -> int:
+    def _task_bytes(self, n_columns: int) -> int:
         """Most bytes that one thread needs."""
         return max(task_bytes(task, self.X.shape[1], n_columns, self.dtype.itemsize) for task in self._tasks)
+
+    def _shared_bytes(self, n_columns: int) -> int:
+        """Bytes of what all threads multiply and of the sum of their results."""
+        return sum(self.shape) * n_columns * self.dtype.itemsize
 
     def _matvec(self, x: np.ndarray) -> np.ndarray:
         return self._matmat(np.reshape(x, (-1, 1)))[:, 0]
@@ -241,7 +245,8 @@ class GramOperator(LinearOperator):
     def _partials(self, V: np.ndarray) -> Iterator[PartialProduct]:
         """Results of all tasks in order; no more are under way or waiting than `max_bytes` has room for."""
         wanted = usual_threads() if self.n_threads is None else self.n_threads
-        threads = max(1, min(wanted, len(self._tasks), self.max_bytes // self._bytes_with(V.shape[1])))
+        room = (self.max_bytes - self._shared_bytes(V.shape[1])) // self._task_bytes(V.shape[1])
+        threads = max(1, min(wanted, len(self._tasks), room))
         with one_blas_thread(), self._bar() as done:
             if threads == 1:
                 for task in self._tasks:

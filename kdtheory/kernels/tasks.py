@@ -73,7 +73,7 @@ def plan_tasks(n_rows: int, n_columns: int, n_features: int, itemsize: int, *, s
         edges = _edges(n_rows, max(count, math.ceil(n_rows / most_rows)))
         below = [Task(edges[i], edges[j], mirrored=True) for i in range(len(edges)) for j in range(i)]
         return (*below, *(Task(edge, edge, diagonal=True) for edge in edges))
-    wanted = min(2.0 * math.sqrt(_tasks_for(n_rows * n_columns) / 4), _USUAL_BLOCKS)  # blocks if both sides were equal
+    wanted = min(math.sqrt(_tasks_for(n_rows * n_columns)), _USUAL_BLOCKS)  # blocks a side, if both were equal
     ratio = math.sqrt(n_rows / n_columns)
     rows = _edges(n_rows, max(1, round(wanted * ratio), math.ceil(n_rows / most_rows)))
     columns = _edges(n_columns, max(1, round(wanted / ratio), math.ceil(n_columns / most_rows)))
@@ -131,11 +131,12 @@ def block_product(
     >>> block_product(Linear(), Task((0, 1), (0, 2)), np.ones((1, 1)), np.ones((2, 1)), np.eye(2)).on_rows
     array([[1., 1.]])
     """
-    on_rows = np.zeros((len(X), V.shape[1]), dtype=V.dtype)
-    # Columns come first here, since the loops run along points.
-    on_columns_T = np.zeros((V.shape[1], len(Y) if task.mirrored or task.diagonal else 0), dtype=V.dtype)
-    W = V if V_mirrored is None else V_mirrored
-    sums = Sums(np.ascontiguousarray(V.T), np.ascontiguousarray(W), on_rows, on_columns_T)
+    dtype, W = X.dtype, V if V_mirrored is None else V_mirrored
+    on_rows = np.zeros((len(X), V.shape[1]), dtype=dtype)
+    # Columns come first here, since the loops run along points. Copies: arrays from elsewhere may be read-only, which
+    # would be another type to compile for.
+    on_columns_T = np.zeros((V.shape[1], len(Y) if task.mirrored or task.diagonal else 0), dtype=dtype)
+    sums = Sums(np.array(V.T, dtype=dtype, order="C"), np.array(W, dtype=dtype, order="C"), on_rows, on_columns_T)
     with np.errstate(over="ignore", invalid="ignore"):  # refused by name where it leaves the package
         diagonal = kernel._diagonal(X) if task.diagonal else None
         kernel._evaluator(X, Y).add_products(sums, mirrored=task.mirrored, diagonal=diagonal)
@@ -147,4 +148,4 @@ def block_product(
 def task_bytes(task: Task, n_features: int, n_columns: int, itemsize: int) -> int:
     """Most bytes that one task holds at once, its results and those that wait to be added included."""
     n_points = task.rows[1] - task.rows[0] + task.columns[1] - task.columns[0]
-    return itemsize * (n_points * (2 * (n_features + 3) + 3 * n_columns) + 2**18)
+    return itemsize * (n_points * (2 * (n_features + 3) + 4 * n_columns) + 2**18)
