@@ -36,7 +36,7 @@ from kdtheory.retrieval import (
     precision_at_k,
     read_retrieval_file,
 )
-from tests.examples import load_example
+from tests.examples import call_example, load_example
 
 
 def random_rows(seed, n=12, n_features=6, n_labels=5):
@@ -529,11 +529,12 @@ def test_tables_of_one_seed_or_another_shape_are_refused(shape):
         precision_table(np.zeros(shape))
 
 
-@pytest.mark.filterwarnings("ignore::kdtheory.ranking.RankerConvergenceWarning")
 def test_the_example_prints_the_table_of_the_built_in_task(capsys):
     precisions = load_example("table_double_distillation").main(quick=True)
     printed = capsys.readouterr().out
-    assert printed == precision_table(precisions) + "\n"
+    table, said = printed.split("\n\nWith ")
+    assert table == precision_table(precisions)
+    assert said.startswith("2 of 2 seeds the training of some model stopped after 30 iterations, before it was over")
     assert precisions.shape == (2, 5, 3)
     assert np.all(precisions <= 1 / np.array([1, 3, 5]))
     assert np.all(precisions[:, 0, 0] > 0.3)  # by chance: 0.01
@@ -544,7 +545,30 @@ def test_the_example_needs_two_seeds():
         load_example("table_double_distillation").main(n_seeds=1)
 
 
-@pytest.mark.filterwarnings("ignore::kdtheory.ranking.RankerConvergenceWarning")
+def test_quick_changes_only_what_is_not_given(capsys, tmp_path):
+    data = write(tmp_path / "train.txt", random_rows(13, n=40))
+    settings = {"n_seeds": 3, "penalties": [0.3, 0.5], "max_iterations": 500, "teacher_width": 3}
+    precisions = load_example("table_double_distillation").main(data, quick=True, **settings)
+    assert precisions.shape == (3, 5, 3)
+    assert "stopped" not in capsys.readouterr().out  # as with 30 iterations
+
+
+def test_the_example_refuses_what_cannot_be_before_any_work(tmp_path, monkeypatch, capsys):
+    few = write(tmp_path / "few.txt", random_rows(0, n=5)[:3])
+    example = load_example("table_double_distillation")
+    with pytest.raises(ValueError, match="at least 4 rows: too few rows to split, got 3"):
+        example.main(few)
+    with pytest.raises(ValueError, match="test must come with data"):
+        example.main(test=few)
+    for arguments, message in (
+        (["--test", few], "--test FILE needs --data FILE, the rows to train on"),
+        (["--seeds", 1], "argument --seeds: must be an integer >= 2, for standard errors, got '1'"),
+        (["--iterations", 0], "argument --iterations: must be an integer >= 1, got '0'"),
+    ):
+        assert call_example("table_double_distillation", *arguments, monkeypatch=monkeypatch) == 2
+        assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("with_test", [False, True])
 def test_the_example_reads_files(with_test, capsys, tmp_path):
     data = write(tmp_path / "train.txt", random_rows(13, n=40))
