@@ -65,7 +65,7 @@ def main(
                 max_iterations=max_iterations,
                 random_state=seed,
             )
-        return precisions, bool(stopped)
+        return precisions, any(issubclass(each.category, RankerConvergenceWarning) for each in stopped)
 
     trials = Parallel(return_as="generator")(delayed(one_seed)(seed) for seed in range(n_seeds))
     done = list(tqdm(trials, total=n_seeds, desc="seeds", disable=None))
