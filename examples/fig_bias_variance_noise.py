@@ -124,7 +124,9 @@ def draw(run: dict[str, np.ndarray]) -> Figure:
     colors = mpl.colormaps["plasma"](np.linspace(0.0, 0.85, len(BIASES)))
     for k, (bias, color, marker) in enumerate(zip(BIASES, colors, "osDv^", strict=True)):
         label = rf"bias $\alpha = {bias:g}$"
-        draw_student_against_teacher(students, errors[:, k], run["score"][:, k], label, color=color, marker=marker)
+        draw_student_against_teacher(
+            students, errors[:, k], run["score"][:, k], label, color=color, marker=marker, fillstyle="none"
+        )
     labels = [rf"$\sigma = {noise:g}$" for noise in NOISES]
     places = [(-1, 6, 4), (-1, 6, -3), (-1, 6, 0), (0, 6, 0), (0, 6, 0)]
     draw_equal_noise(students, errors, run["score"], labels, places)

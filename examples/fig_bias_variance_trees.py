@@ -44,7 +44,7 @@ REFERENCE = ((0.0536, 0.0388, 0.0184, 0.0122, 0.0602), (0.617, 0.672, 0.699, 0.7
 """MSE, summed over both classes, of teachers with 10,000 points and AUC of their students, of another 100 trials."""
 
 OFFSETS = {
-    "small": {**dict.fromkeys(DEPTHS, (4, -9)), 8: (-9, 3)},
+    "small": {**dict.fromkeys(DEPTHS, (4, -9)), 1: (4, -3), 8: (-9, 3)},
     "large": {1: (-8, -3), 2: (-8, -5), 4: (4, 1), 8: (-8, 1), 16: (4, 1)},
 }
 """Where the depths are written beside their points, in points of the page."""

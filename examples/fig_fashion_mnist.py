@@ -1,13 +1,14 @@
-"""Bias and noise in a teacher of images: noise costs a student more than bias, at the same error of the teacher.
+"""Bias and noise in a teacher of images: of equally biased ones, those nearer to a strong one teach better.
 
 Menon et al. (2020), Figure 4(b): a network with hidden layers of 128 and 10 units stands for the Bayes probabilities.
 Teachers are the network with bias α, the share of equal probabilities mixed into its own, and noise σ, which is added
 to its logits with standard deviation σ² (eq. 16). The student is a linear logistic regression on the training points of
-which the network is least certain; chosen so, their labels teach little, or wrong. Drawn is the AUC of the student, one
-class against the rest, against the mean squared error (MSE) of its teacher's probabilities against the network's on
-these points, and dashed that of a student of the labels. For equal α the AUC falls as the MSE grows; between teachers
-of different α an equal MSE does not make equal students. On the digits only the network itself teaches better than the
-labels. The trials have networks, noise and points of their own.
+which the network is least certain. Drawn is the AUC of the student, one class against the rest, against the mean
+squared error (MSE) of its teacher's probabilities against the network's on these points, and dashed that of a student
+of the labels. For equal α the AUC falls as the MSE grows; between teachers of different α an equal MSE does not make
+equal students. On Fashion-MNIST the labels teach least of all, since they are those of the points that are hardest to
+tell; on the digits they teach about as well as the network itself, and all distorted teachers, on average, worse. The
+trials have networks, noise and points of their own.
 
 Built in: the digits of scikit-learn, with 200 points for the student. With `--data FOLDER` Fashion-MNIST from
 FOLDER/fashion_mnist.npz (arrays x_train, y_train, x_test and y_test), with `--data openml` fetched from OpenML into
@@ -147,7 +148,9 @@ def draw(run: dict[str, np.ndarray], title: str) -> Figure:
     colors = mpl.colormaps["plasma"](np.linspace(0.0, 0.85, len(BIASES)))
     for k, (bias, color, marker) in enumerate(zip(BIASES, colors, "osDv", strict=True)):
         label = rf"bias $\alpha = {bias:g}$"
-        draw_student_against_teacher(axes, run["error"][:, k], run["score"][:, k], label, color=color, marker=marker)
+        draw_student_against_teacher(
+            axes, run["error"][:, k], run["score"][:, k], label, color=color, marker=marker, fillstyle="none"
+        )
     labels = [rf"$\sigma = {noise:g}$" for noise in NOISES]
     draw_equal_noise(axes, run["error"], run["score"], labels, [(0, 3, 9)] * len(NOISES))
     draw_level(axes, run["labels"], "labels")

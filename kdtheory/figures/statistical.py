@@ -83,7 +83,14 @@ def draw_legend(figure: Figure, panels: Sequence[Axes], *, n_trials: int, ncols:
 
 
 def draw_student_against_teacher(
-    axes: Axes, teacher_errors: np.ndarray, student_scores: np.ndarray, label: str, *, color: Any, marker: str = "o"
+    axes: Axes,
+    teacher_errors: np.ndarray,
+    student_scores: np.ndarray,
+    label: str,
+    *,
+    color: Any,
+    marker: str = "o",
+    fillstyle: str = "full",
 ) -> None:
     """Draw scores of students against the mean squared error of their teachers, with standard errors of both.
 
@@ -97,13 +104,15 @@ def draw_student_against_teacher(
     label : str
     color : colour of matplotlib
     marker : str, default "o"
+    fillstyle : str, default "full"
+        Of the markers; "none" shows those that lie upon each other.
     """
     (x, x_error), (y, y_error) = mean_and_error(teacher_errors), mean_and_error(student_scores)
     style: dict[str, Any] = {
         "color": color,
         "marker": marker,
         "markersize": 3.5,
-        "fillstyle": "none",
+        "fillstyle": fillstyle,
         "linewidth": 0.8,
         "elinewidth": 0.8,
     }
@@ -130,10 +139,10 @@ def draw_equal_noise(
         At which bias each label is, and how many points of the page to the right of its teacher and above.
     """
     means = np.mean(teacher_errors, axis=0).T, np.mean(student_scores, axis=0).T
-    for x, y, label, (bias, *offset) in zip(*means, labels, places, strict=True):
+    for x, y, label, (bias, right, up) in zip(*means, labels, places, strict=True):
         axes.plot(x, y, color="0.6", linewidth=0.6, zorder=0)
         axes.annotate(
-            label, (x[bias], y[bias]), offset, textcoords="offset points", fontsize=6.5, color="0.35", va="center"
+            label, (x[bias], y[bias]), (right, up), textcoords="offset points", fontsize=6.5, color="0.35", va="center"
         )
 
 
