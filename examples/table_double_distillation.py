@@ -7,13 +7,14 @@ model has its own penalty, and the last one its scale, chosen on validation rows
 
 Built in: the numbers 0 to 99, each written by two of scikit-learn's digits side by side; no image is in two of the
 parts. With a single relevant label, precision at k is at most 1/k. With `--data FILE`: any set of the Extreme
-Classification repository, such as AmazonCat-13K, in its text format, with a quarter of the rows for validation; without
-`--test FILE` each seed holds out another quarter of the rows.
+Classification repository, such as AmazonCat-13K, in its text format, plain or `.gz`, with a quarter of the rows for
+validation; without `--test FILE` each seed holds out another quarter of the rows.
 """
 
 from __future__ import annotations
 
 import argparse
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,43 +23,60 @@ from sklearn.utils.parallel import Parallel, delayed
 from tqdm import tqdm
 
 from kdtheory.datasets import load_digit_pairs
-from kdtheory.ranking import compare_students, precision_table
+from kdtheory.figures.command_line import integer_of_at_least
+from kdtheory.ranking import RankerConvergenceWarning, compare_students, precision_table
 from kdtheory.retrieval import LabelledRows, labels_from_classes, load_retrieval_file
+
+PENALTIES = (1e-3, 3e-3)
+SCALES = (0.1, 0.3)
 
 
 def main(
     data: Path | None = None,
     test: Path | None = None,
-    n_seeds: int = 10,
+    n_seeds: int | None = None,
     *,
     teacher_width: int = 64,
     student_width: int = 8,
-    penalties: Sequence[float] = (1e-3, 3e-3),
-    scales: Sequence[float] = (0.1, 0.3),
-    max_iterations: int = 200,
+    penalties: Sequence[float] | None = None,
+    scales: Sequence[float] | None = None,
+    max_iterations: int | None = None,
     quick: bool = False,
 ) -> np.ndarray:
     """Print the table, and return the precisions, shape (n_seeds, n_methods, 3)."""
-    if quick:
-        n_seeds, penalties, scales, max_iterations = 2, penalties[:1], scales[:1], 30
+    n_seeds = (2 if quick else 10) if n_seeds is None else n_seeds
+    penalties = (PENALTIES[:1] if quick else PENALTIES) if penalties is None else penalties
+    scales = (SCALES[:1] if quick else SCALES) if scales is None else scales
+    max_iterations = (30 if quick else 200) if max_iterations is None else max_iterations
+    if test is not None and data is None:
+        raise ValueError("test must come with data: it only holds the rows to test on")
     if n_seeds < 2:
         raise ValueError(f"n_seeds must be >= 2, for standard errors, got {n_seeds!r}")
     files = None if data is None else (load_retrieval_file(data), None if test is None else load_retrieval_file(test))
 
-    def one_seed(seed: int) -> np.ndarray:
-        return compare_students(
-            *(digit_pairs(seed) if files is None else split(*files, seed)),
-            teacher_width=teacher_width,
-            student_width=student_width,
-            penalties=penalties,
-            scales=scales,
-            max_iterations=max_iterations,
-            random_state=seed,
-        )
+    def one_seed(seed: int) -> tuple[np.ndarray, bool]:
+        with warnings.catch_warnings(record=True, action="always", category=RankerConvergenceWarning) as stopped:
+            precisions = compare_students(
+                *(digit_pairs(seed) if files is None else split(*files, seed)),
+                teacher_width=teacher_width,
+                student_width=student_width,
+                penalties=penalties,
+                scales=scales,
+                max_iterations=max_iterations,
+                random_state=seed,
+            )
+        return precisions, any(issubclass(each.category, RankerConvergenceWarning) for each in stopped)
 
     trials = Parallel(return_as="generator")(delayed(one_seed)(seed) for seed in range(n_seeds))
-    precisions = np.array(list(tqdm(trials, total=n_seeds, desc="seeds", disable=None)))
+    done = list(tqdm(trials, total=n_seeds, desc="seeds", disable=None))
+    precisions = np.array([one for one, _ in done])
     print(precision_table(precisions))
+    n_stopped = sum(stopped for _, stopped in done)
+    if n_stopped:
+        print(
+            f"\nWith {n_stopped} of {n_seeds} seeds the training of some model stopped after {max_iterations}"
+            " iterations, before it was over; more with --iterations N."
+        )
     return precisions
 
 
@@ -75,6 +93,8 @@ def digit_pairs(seed: int) -> tuple[LabelledRows, LabelledRows, LabelledRows]:
 
 def split(rows: LabelledRows, test: LabelledRows | None, seed: int) -> tuple[LabelledRows, LabelledRows, LabelledRows]:
     """Rows for training, validation and test: a quarter for validation, and one for test where no others are given."""
+    if len(rows) < 4:
+        raise ValueError(f"data must hold at least 4 rows: too few rows to split, got {len(rows)}")
     shuffled, quarter = np.random.default_rng(seed).permutation(len(rows)), len(rows) // 4
     if test is None:
         test, shuffled = rows[shuffled[:quarter]], shuffled[quarter:]
@@ -85,14 +105,27 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, metavar="FILE", help="rows in the Extreme Classification text format")
     parser.add_argument("--test", type=Path, metavar="FILE", help="rows to test on, in the same format")
-    parser.add_argument("--seeds", type=int, metavar="N", default=10, help="how often all is trained, at least 2")
-    parser.add_argument("--teacher-width", type=int, metavar="N", default=64, help="the paper's: 512")
-    parser.add_argument("--student-width", type=int, metavar="N", default=8, help="the paper's: 8 or 64")
-    parser.add_argument("--penalties", type=float, nargs="+", metavar="A", default=(1e-3, 3e-3), help="to choose from")
-    parser.add_argument("--scales", type=float, nargs="+", metavar="A", default=(0.1, 0.3), help="to choose from")
-    parser.add_argument("--iterations", type=int, metavar="N", default=200, help="of the optimiser, at most")
-    parser.add_argument("--quick", action="store_true", help="2 seeds and few iterations, to see that it runs")
+    seeds, positive = integer_of_at_least(2, "for standard errors"), integer_of_at_least(1)
+    parser.add_argument("--seeds", type=seeds, metavar="N", help="how often all is trained, at least 2; default: 10")
+    parser.add_argument("--teacher-width", type=positive, metavar="N", default=64, help="default: 64; the paper's: 512")
+    parser.add_argument(
+        "--student-width", type=positive, metavar="N", default=8, help="default: 8; the paper's: 8 or 64"
+    )
+    parser.add_argument(
+        "--penalties", type=float, nargs="+", metavar="A", help="to choose from; default: {:g} {:g}".format(*PENALTIES)
+    )
+    parser.add_argument(
+        "--scales", type=float, nargs="+", metavar="A", help="to choose from; default: {:g} {:g}".format(*SCALES)
+    )
+    parser.add_argument("--iterations", type=positive, metavar="N", help="of the optimiser, at most; default: 200")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="unless given: 2 seeds, one penalty, one scale and 30 iterations, to see that it runs",
+    )
     arguments = parser.parse_args()
+    if arguments.test is not None and arguments.data is None:
+        parser.error("--test FILE needs --data FILE, the rows to train on")
     main(
         arguments.data,
         arguments.test,

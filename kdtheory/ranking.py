@@ -2,137 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, SupportsFloat, SupportsIndex
+import warnings
+from collections.abc import Sequence
+from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.sparse import csr_array
-from scipy.special import softmax
 
-from kdtheory._validation import (
-    require_generator,
-    require_nonnegative,
-    require_positive,
-    require_positive_integer,
+from kdtheory._rankers import (
+    DistilledTargets,
+    DoubleDistilledTargets,
+    LinearRanker,
+    LogitDoubleDistilledTargets,
+    OneHotTargets,
+    RankingTargets,
+    batches,
+    require_depths,
+    require_targets,
 )
-from kdtheory.double_distillation import (
-    double_distillation_gradient,
-    double_distillation_loss,
-    negative_weights_from_logits,
-    negative_weights_from_probabilities,
-)
-from kdtheory.retrieval import LabelledRows, precision_at_k
+from kdtheory._validation import require_generator, require_nonnegative, require_positive_integer
+from kdtheory.double_distillation import double_distillation_gradient, double_distillation_loss
+from kdtheory.retrieval import LabelledRows
 
-SCORES_AT_ONCE = 2**22
-"""Scores are made for no more rows at a time than give this many, so that memory does not grow with the data."""
-
-
-@dataclass(frozen=True, eq=False)
-class LinearRanker:
-    """Scores of all labels from one linear hidden layer, `X A B`.
-
-    Attributes
-    ----------
-    input_weights : array of shape (n_features, width)
-        A.
-    output_weights : array of shape (width, n_labels)
-        B.
-    n_iterations : int
-        Of the optimiser.
-    converged : bool
-        False: training stopped at the largest number of iterations.
-    """
-
-    input_weights: np.ndarray
-    output_weights: np.ndarray
-    n_iterations: int
-    converged: bool
-
-    def scores(self, X: Any) -> np.ndarray:
-        """Scores of all labels, shape (n, n_labels), for features of shape (n, n_features), dense or sparse."""
-        return (X @ self.input_weights) @ self.output_weights
-
-    def precision(self, rows: LabelledRows, ks: Sequence[int] = (1, 3, 5)) -> np.ndarray:
-        """`precision_at_k` on rows for every k, shape (n_ks,), without holding the scores of all rows at once."""
-        if len(rows) == 0:
-            raise ValueError("rows must not be empty, got none")
-        total = np.zeros(len(ks))
-        for part in _batches(rows):
-            scores = self.scores(part.features)
-            total += len(part) * np.array([precision_at_k(scores, part.labels, k) for k in ks])
-        return total / len(rows)
+__all__ = [
+    "METHODS",
+    "DistilledTargets",
+    "DoubleDistilledTargets",
+    "LinearRanker",
+    "LogitDoubleDistilledTargets",
+    "OneHotTargets",
+    "RankerConvergenceWarning",
+    "RankingTargets",
+    "compare_students",
+    "precision_table",
+    "ranking_objective",
+    "train_ranker",
+]
 
 
-class RankingTargets(Protocol):
-    """What a student learns on a batch of rows: probabilities of the positive labels, and weights of the negatives."""
-
-    def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities and negative weights, both of shape (n, n_labels)."""
-        ...
-
-
-@dataclass(frozen=True)
-class OneHotTargets:
-    """The labels themselves, each as likely as any other of its row, against all others alike: the cross-entropy."""
-
-    def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities and negative weights, both of shape (n, n_labels)."""
-        labels = rows.labels.toarray()
-        return labels / np.sum(labels, axis=1, keepdims=True), np.ones(labels.shape)
-
-
-@dataclass(frozen=True, eq=False)
-class DistilledTargets:
-    """A teacher's probabilities, against all others alike: the distilled cross-entropy.
-
-    Source: Menon et al. (2020), eq. 7.
-    """
-
-    teacher: LinearRanker
-
-    def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities and negative weights, both of shape (n, n_labels)."""
-        p = softmax(self.teacher.scores(rows.features), axis=1)
-        return p, np.ones(p.shape)
-
-
-@dataclass(frozen=True, eq=False)
-class DoubleDistilledTargets:
-    """A teacher's probabilities, against others by the weights `Ψ = 1 − p`.
-
-    Source: Menon et al. (2020), eq. 13.
-    """
-
-    teacher: LinearRanker
-
-    def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities and negative weights, both of shape (n, n_labels)."""
-        p = softmax(self.teacher.scores(rows.features), axis=1)
-        return p, negative_weights_from_probabilities(p)
-
-
-@dataclass(frozen=True, eq=False)
-class LogitDoubleDistilledTargets:
-    """A teacher's probabilities, against others by the weights `Ψ = 1 − sigmoid(scale·logit)`.
-
-    Logits are centred in every row, since the teacher was trained with a softmax that does not see their mean.
-
-    Source: Menon et al. (2020), section 4.1.
-    """
-
-    teacher: LinearRanker
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        require_positive("scale", self.scale)
-
-    def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities and negative weights, both of shape (n, n_labels)."""
-        logits = self.teacher.scores(rows.features)
-        logits -= np.mean(logits, axis=1, keepdims=True)
-        return softmax(logits, axis=1), negative_weights_from_logits(logits, scale=self.scale)
+class RankerConvergenceWarning(UserWarning):
+    """Training stopped at the largest number of iterations, before it was over."""
 
 
 def ranking_objective(
@@ -164,7 +74,8 @@ def ranking_objective(
     Raises
     ------
     ValueError, TypeError
-        If no row has a label, and for a negative penalty.
+        If no row has a label, for targets that are none or whose teacher has other features or labels, and for a
+        negative penalty.
 
     Notes
     -----
@@ -172,11 +83,12 @@ def ranking_objective(
     and n times the nonzero features of a row times width; memory for the scores of a batch of rows only.
     """
     strength = require_nonnegative("penalty", penalty)
+    require_targets(targets)
     rows = _with_labels(rows)
     n_examples = float(rows.labels.sum())
     value = 0.5 * strength * float(np.sum(input_weights**2) + np.sum(output_weights**2))
     input_gradient, output_gradient = strength * input_weights, strength * output_weights
-    for part in _batches(rows):
+    for part in batches(rows):
         weights = _n_labels(part.labels) / n_examples
         hidden = part.features @ input_weights
         scores = hidden @ output_weights
@@ -220,7 +132,12 @@ def train_ranker(
     Raises
     ------
     ValueError, TypeError
-        If no row has a label, and for a width, penalty, number of iterations or random state out of range.
+        As for `ranking_objective`, and for a width, penalty, number of iterations or random state out of range.
+
+    Warns
+    -----
+    RankerConvergenceWarning
+        If training stops at `max_iterations`.
 
     Examples
     --------
@@ -229,6 +146,28 @@ def train_ranker(
     >>> ranker.precision(rows, ks=[1])
     array([1.])
     """
+    ranker = _trained(
+        rows, targets, width=width, penalty=penalty, max_iterations=max_iterations, random_state=random_state
+    )
+    if not ranker.converged:
+        warnings.warn(
+            f"training stopped at max_iterations = {max_iterations} before it was over",
+            RankerConvergenceWarning,
+            stacklevel=2,
+        )
+    return ranker
+
+
+def _trained(
+    rows: LabelledRows,
+    targets: RankingTargets,
+    *,
+    width: SupportsIndex,
+    penalty: SupportsFloat,
+    max_iterations: SupportsIndex,
+    random_state: Any,
+) -> LinearRanker:
+    require_targets(targets)
     n_hidden = require_positive_integer("width", width)
     n_most = require_positive_integer("max_iterations", max_iterations)
     rng = require_generator("random_state", random_state)
@@ -300,6 +239,11 @@ def compare_students(
         As for `train_ranker` and `precision_at_k`, if the three parts differ in their numbers of features or labels,
         and for no penalties or scales.
 
+    Warns
+    -----
+    RankerConvergenceWarning
+        If the training of chosen models stopped at `max_iterations`; it names their methods.
+
     Notes
     -----
     Source: Menon et al. (2020), Table 1.
@@ -312,12 +256,15 @@ def compare_students(
     for name, choices in (("penalties", penalties), ("scales", scales)):
         if len(choices) == 0:
             raise ValueError(f"{name} must hold at least one number, got none")
+    depths = require_depths(ks)
+    if max(depths) > train.labels.shape[1]:
+        raise ValueError(f"ks must be <= {train.labels.shape[1]}, the number of labels, got {max(depths)}")
     teacher_start, student_start = require_generator("random_state", random_state).integers(2**32, size=2).tolist()
 
     def best(width: SupportsIndex, start: int, *choices: RankingTargets) -> LinearRanker:
         training: dict[str, Any] = {"width": width, "max_iterations": max_iterations, "random_state": start}
-        rankers = [train_ranker(train, targets, penalty=at, **training) for targets in choices for at in penalties]
-        return max(rankers, key=lambda ranker: float(ranker.precision(validation, ks[:1])[0]))
+        rankers = [_trained(train, targets, penalty=at, **training) for targets in choices for at in penalties]
+        return max(rankers, key=lambda ranker: float(ranker.precision(validation, depths[:1])[0]))
 
     teacher = best(teacher_width, teacher_start, OneHotTargets())
     students = (
@@ -326,7 +273,15 @@ def compare_students(
         best(student_width, student_start, DoubleDistilledTargets(teacher)),
         best(student_width, student_start, *(LogitDoubleDistilledTargets(teacher, scale) for scale in scales)),
     )
-    return np.array([ranker.precision(test, ks) for ranker in (teacher, *students)])
+    rankers = (teacher, *students)
+    stopped = [method for method, ranker in zip(METHODS, rankers, strict=True) if not ranker.converged]
+    if stopped:
+        warnings.warn(
+            f"training stopped at max_iterations = {max_iterations} before it was over: {', '.join(stopped)}",
+            RankerConvergenceWarning,
+            stacklevel=2,
+        )
+    return np.array([ranker.precision(test, depths) for ranker in rankers])
 
 
 def precision_table(precisions: np.ndarray, ks: Sequence[int] = (1, 3, 5)) -> str:
@@ -347,7 +302,7 @@ def precision_table(precisions: np.ndarray, ks: Sequence[int] = (1, 3, 5)) -> st
     ValueError
         For fewer than two seeds, of which no standard error is known, and for another shape.
     """
-    values = np.asarray(precisions, dtype=np.float64)
+    values, ks = np.asarray(precisions, dtype=np.float64), require_depths(ks)
     if values.ndim != 3 or values.shape[0] < 2 or values.shape[1:] != (len(METHODS), len(ks)):
         raise ValueError(
             f"precisions must have the shape (n_seeds, {len(METHODS)}, {len(ks)}) with n_seeds >= 2, got {values.shape}"
@@ -384,9 +339,3 @@ def _with_labels(rows: LabelledRows) -> LabelledRows:
     if not np.any(labelled):
         raise ValueError("rows must have at least one label, got none")
     return rows if np.all(labelled) else rows[np.flatnonzero(labelled)]
-
-
-def _batches(rows: LabelledRows) -> Iterator[LabelledRows]:
-    size = max(1, SCORES_AT_ONCE // rows.labels.shape[1])
-    for first in range(0, len(rows), size):
-        yield rows[first : first + size]

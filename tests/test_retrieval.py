@@ -1,14 +1,19 @@
 """Retrieval: the text format, precision of rankings, and students that rank labels."""
 
+import dataclasses
+import gzip
+
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.optimize
 import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csc_array, csr_array, csr_matrix
+from sklearn.linear_model import LogisticRegression
 
-from kdtheory import ranking
+from kdtheory import _rankers, ranking
 from kdtheory.ranking import (
     METHODS,
     DistilledTargets,
@@ -16,6 +21,7 @@ from kdtheory.ranking import (
     LinearRanker,
     LogitDoubleDistilledTargets,
     OneHotTargets,
+    RankerConvergenceWarning,
     compare_students,
     precision_table,
     ranking_objective,
@@ -30,7 +36,7 @@ from kdtheory.retrieval import (
     precision_at_k,
     read_retrieval_file,
 )
-from tests.examples import load_example
+from tests.examples import call_example, load_example
 
 
 def random_rows(seed, n=12, n_features=6, n_labels=5):
@@ -74,6 +80,24 @@ def test_a_whole_file_is_its_chunks(tmp_path):
     found = load_retrieval_file(write(tmp_path / "rows.txt", rows))
     np.testing.assert_array_equal(found.features.toarray(), rows.features.toarray())
     np.testing.assert_array_equal(found.labels.toarray(), rows.labels.toarray())
+
+
+def test_compressed_files_are_read_by_their_ending(tmp_path):
+    rows = random_rows(1)
+    plain = write(tmp_path / "rows.txt", rows)
+    packed = tmp_path / "rows.txt.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
+    np.testing.assert_array_equal(load_retrieval_file(packed).features.toarray(), rows.features.toarray())
+    whole = packed.read_bytes()
+    changed = whole[:40] + bytes([whole[40] ^ 255]) + whole[41:]
+    for damaged in (whole[:-12], plain.read_bytes(), changed):
+        packed.write_bytes(damaged)
+        with pytest.raises(RetrievalFileError, match="must be a whole gzip file|line") as info:
+            load_retrieval_file(packed)
+        assert str(info.value).startswith(str(packed))
+    plain.write_bytes(whole)
+    with pytest.raises(RetrievalFileError, match="line 1: .*, got bytes that are no text: unpack the file first"):
+        load_retrieval_file(plain)
 
 
 def test_all_ways_to_write_a_number_are_read(tmp_path):
@@ -183,6 +207,24 @@ def test_rows_and_labels_that_do_not_fit_are_refused():
         labels_from_classes([0, 3], n_labels=3)
 
 
+def test_rows_are_arrays_whatever_they_were_made_from():
+    values, labels = np.arange(6.0).reshape(3, 2), csr_array(np.eye(3))
+    for features in (values, pd.DataFrame(values), values.tolist()):
+        rows = LabelledRows(features, csr_matrix(np.eye(3)))
+        assert isinstance(rows.labels, csr_array)
+        np.testing.assert_array_equal(rows[np.array([2, 0])].features, values[[2, 0]])
+        np.testing.assert_array_equal(rows[1:].labels.toarray(), np.eye(3)[1:])
+        np.testing.assert_array_equal(rows[np.array([True, False, False])].features, values[:1])
+    assert LabelledRows(csc_array(values), labels).features.format == "csr"
+    for empty in (np.nan * values, csr_array(np.inf * values[:, 1:])):
+        with pytest.raises(ValueError, match="features must be finite"):
+            LabelledRows(empty, labels)
+    with pytest.raises(TypeError, match="features must hold real numbers"):
+        LabelledRows(pd.DataFrame({"name": ["a", "b", "c"]}), labels)
+    with pytest.raises(TypeError, match="rows must be a slice or an array of row numbers or bools, got 1"):
+        rows[1]
+
+
 def slow_precision(scores, relevant, k):
     """Of rows of numbers, with ties to the lower number."""
     hits = 0
@@ -200,6 +242,8 @@ def test_precision_is_the_share_of_relevant_labels_at_the_top(seed, k):
     expected = slow_precision(scores, [set(np.flatnonzero(row)) for row in labels], k)
     for sparse in (csr_array(labels), csc_array(labels), csr_array(2.0 * labels)):
         assert precision_at_k(scores, sparse, k) == pytest.approx(expected, rel=1e-14)
+    for dense in (labels, labels.astype(int), labels.astype(float)):
+        assert precision_at_k(scores, dense, k) == pytest.approx(expected, rel=1e-14)
     classes = rng.integers(0, 5, 7)
     expected = slow_precision(scores, [{label} for label in classes], k)
     assert precision_at_k(scores, classes, k) == pytest.approx(expected, rel=1e-14)
@@ -222,6 +266,9 @@ def test_stored_zeros_are_not_relevant():
         ([[0.0, 1.0]], [2], 1, r"labels must lie in 0\.\.1, got 2"),
         ([[0.0, 1.0]], [0.0], 1, "labels must be 1 integers"),
         ([[0.0, 1.0]], [0, 1], 1, "labels must be 1 integers"),
+        ([[0.0, 1.0]], [[0.0, 2.0]], 1, r"labels of shape \(1, 2\) must hold 0 or 1 only, got 2"),
+        ([[0.0, 1.0]], [[0.0, np.nan]], 1, "labels must be finite"),
+        ([[0.0, 1.0]], [[0, 1, 0]], 1, r"labels must have the shape of scores, \(1, 2\), got \(1, 3\)"),
         ([[0.0, 1.0]], csr_array((1, 3)), 1, r"labels must have the shape of scores, \(1, 2\), got \(1, 3\)"),
     ],
 )
@@ -304,7 +351,7 @@ def test_batches_change_neither_the_objective_nor_the_precision(targets, monkeyp
     precision = student.precision(rows)
     for k, share in zip((1, 3, 5), precision, strict=True):
         assert share == pytest.approx(precision_at_k(student.scores(rows.features), rows.labels, k), rel=1e-14)
-    monkeypatch.setattr(ranking, "SCORES_AT_ONCE", 17)
+    monkeypatch.setattr(_rankers, "SCORES_AT_ONCE", 17)
     for found, expected in zip(ranking_objective(*weights, rows, targets, penalty=0.1), whole, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(student.precision(rows), precision, rtol=1e-14)
@@ -333,9 +380,12 @@ def test_training_ends_where_the_gradient_is_zero(targets):
 
 def test_training_says_when_it_stopped_before_the_end_and_repeats_by_its_seed():
     rows = random_rows(10)
-    first, again, other = (
-        train_ranker(rows, OneHotTargets(), width=2, max_iterations=3, random_state=seed) for seed in (1, 1, 2)
-    )
+    trained = []
+    for seed in (1, 1, 2):
+        with pytest.warns(RankerConvergenceWarning, match="stopped at max_iterations = 3 before it was over") as seen:
+            trained.append(train_ranker(rows, OneHotTargets(), width=2, max_iterations=3, random_state=seed))
+        assert seen[0].filename == __file__
+    first, again, other = trained
     assert not first.converged
     assert first.n_iterations == 3
     np.testing.assert_array_equal(first.input_weights, again.input_weights)
@@ -357,6 +407,75 @@ def test_training_on_what_does_not_fit_is_refused(changed, message):
         train_ranker(**{"rows": random_rows(0), "targets": OneHotTargets(), "width": 2} | changed)
 
 
+def test_a_comparison_says_which_models_had_stopped_before_the_end(monkeypatch):
+    """The teacher, whose only penalty leads it slowly; candidates that are not chosen do not matter."""
+    train, test = random_rows(11, n=40), random_rows(12, n=30)
+    trained = ranking._trained
+
+    def with_slow_teacher(rows, targets, **settings):
+        ranker = trained(rows, targets, **settings)
+        slow = settings["width"] == 4 or settings["penalty"] == 1e3  # no student chooses to know nothing
+        return dataclasses.replace(ranker, converged=not slow)
+
+    monkeypatch.setattr(ranking, "_trained", with_slow_teacher)
+    settings = {"teacher_width": 4, "student_width": 2, "max_iterations": 400, "penalties": [0.1, 1e3]}
+    with pytest.warns(RankerConvergenceWarning, match="at max_iterations = 400 before it was over: Teacher$") as seen:
+        compare_students(train, test, test, random_state=5, **settings)
+    assert seen[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("targets", "got"),
+    [(OneHotTargets, "the class OneHotTargets"), (None, "a value of type NoneType"), (TEACHER, "LinearRanker")],
+)
+def test_targets_that_are_none_are_refused(targets, got):
+    rows, weights = random_rows(0), (TEACHER.input_weights, TEACHER.output_weights)
+    with pytest.raises(TypeError, match=f"targets must be such as OneHotTargets\\(\\) .*, got .*{got}"):
+        train_ranker(rows, targets, width=2)
+    with pytest.raises(TypeError, match="targets must be such as"):
+        ranking_objective(*weights, rows, targets, penalty=0.1)
+
+
+@pytest.mark.parametrize("kind", [DistilledTargets, DoubleDistilledTargets, LogitDoubleDistilledTargets])
+def test_teachers_must_be_rankers_of_the_same_features_and_labels(kind):
+    for teacher in ("teacher", np.zeros((5, 6)), LinearRanker, LogisticRegression()):
+        with pytest.raises(TypeError, match="teacher must be a LinearRanker, such as train_ranker makes, got "):
+            kind(teacher)
+    for part, other in (("features", some_ranker(0, n_features=7)), ("labels", some_ranker(0, n_labels=4))):
+        with pytest.raises(ValueError, match=rf"teacher must have as many {part} as rows, (6|5), got (7|4)"):
+            train_ranker(random_rows(0), kind(other), width=2)
+
+
+def test_scores_are_of_features_that_fit():
+    with pytest.raises(ValueError, match="X must have 6 features, as the ranker, got 7"):
+        TEACHER.scores(np.zeros((2, 7)))
+    with pytest.raises(ValueError, match=r"X must be 2-dimensional, got shape \(6,\)"):
+        TEACHER.scores(np.zeros(6))
+    frame = pd.DataFrame(np.eye(6))
+    np.testing.assert_array_equal(TEACHER.scores(frame), TEACHER.scores(np.eye(6)))
+
+
+@pytest.mark.parametrize(
+    ("ks", "error", "message"),
+    [
+        (5, TypeError, r"ks must be a sequence of integers, such as \[5\], got 5"),
+        ([2.5], TypeError, "ks must be an integer, got 2.5"),
+        ([0], ValueError, "ks must be >= 1, got 0"),
+        ([], ValueError, "ks must hold at least one number, got none"),
+    ],
+)
+def test_depths_that_are_none_are_refused(ks, error, message):
+    rows = random_rows(0)
+    with pytest.raises(error, match=message):
+        TEACHER.precision(rows, ks)
+    with pytest.raises(error, match=message):
+        compare_students(rows, rows, rows, teacher_width=2, student_width=1, ks=ks)
+    with pytest.raises(error, match=message):
+        precision_table(np.zeros((2, 5, 1)), ks)
+    with pytest.raises(ValueError, match="ks must be <= 5, the number of labels, got 6"):
+        compare_students(rows, rows, rows, teacher_width=2, student_width=1, ks=[6])
+
+
 def test_scales_must_be_positive_and_parts_must_fit():
     with pytest.raises(ValueError, match="scale must be > 0, got 0.0"):
         LogitDoubleDistilledTargets(TEACHER, 0.0)
@@ -373,13 +492,14 @@ def test_scales_must_be_positive_and_parts_must_fit():
 
 def test_all_methods_are_compared_on_the_same_held_out_rows():
     train, test = random_rows(11, n=40), random_rows(12, n=30)
-    settings = {"teacher_width": 4, "student_width": 2, "max_iterations": 20}
+    settings = {"teacher_width": 4, "student_width": 2, "max_iterations": 400, "penalties": [0.1]}
     precisions = compare_students(train, test, test, random_state=5, **settings)
     assert precisions.shape == (len(METHODS), 3)
     np.testing.assert_allclose(precisions[:, 2], test.labels.sum() / (5 * 30))  # all labels are among the best five
     np.testing.assert_array_equal(compare_students(train, test, test, random_state=5, **settings), precisions)
 
 
+@pytest.mark.filterwarnings("ignore::kdtheory.ranking.RankerConvergenceWarning")
 def test_models_take_the_penalty_that_is_best_on_the_validation_rows():
     """By choosing on the test rows themselves, no model does worse than with a penalty given."""
     train, test = random_rows(11, n=40), random_rows(12, n=30)
@@ -412,7 +532,9 @@ def test_tables_of_one_seed_or_another_shape_are_refused(shape):
 def test_the_example_prints_the_table_of_the_built_in_task(capsys):
     precisions = load_example("table_double_distillation").main(quick=True)
     printed = capsys.readouterr().out
-    assert printed == precision_table(precisions) + "\n"
+    table, said = printed.split("\n\nWith ")
+    assert table == precision_table(precisions)
+    assert said.startswith("2 of 2 seeds the training of some model stopped after 30 iterations, before it was over")
     assert precisions.shape == (2, 5, 3)
     assert np.all(precisions <= 1 / np.array([1, 3, 5]))
     assert np.all(precisions[:, 0, 0] > 0.3)  # by chance: 0.01
@@ -421,6 +543,30 @@ def test_the_example_prints_the_table_of_the_built_in_task(capsys):
 def test_the_example_needs_two_seeds():
     with pytest.raises(ValueError, match="n_seeds must be >= 2, for standard errors, got 1"):
         load_example("table_double_distillation").main(n_seeds=1)
+
+
+def test_quick_changes_only_what_is_not_given(capsys, tmp_path):
+    data = write(tmp_path / "train.txt", random_rows(13, n=40))
+    settings = {"n_seeds": 3, "penalties": [0.3, 0.5], "max_iterations": 500, "teacher_width": 3}
+    precisions = load_example("table_double_distillation").main(data, quick=True, **settings)
+    assert precisions.shape == (3, 5, 3)
+    assert "stopped" not in capsys.readouterr().out  # as with 30 iterations
+
+
+def test_the_example_refuses_what_cannot_be_before_any_work(tmp_path, monkeypatch, capsys):
+    few = write(tmp_path / "few.txt", random_rows(0, n=5)[:3])
+    example = load_example("table_double_distillation")
+    with pytest.raises(ValueError, match="at least 4 rows: too few rows to split, got 3"):
+        example.main(few)
+    with pytest.raises(ValueError, match="test must come with data"):
+        example.main(test=few)
+    for arguments, message in (
+        (["--test", few], "--test FILE needs --data FILE, the rows to train on"),
+        (["--seeds", 1], "argument --seeds: must be an integer >= 2, for standard errors, got '1'"),
+        (["--iterations", 0], "argument --iterations: must be an integer >= 1, got '0'"),
+    ):
+        assert call_example("table_double_distillation", *arguments, monkeypatch=monkeypatch) == 2
+        assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("with_test", [False, True])
