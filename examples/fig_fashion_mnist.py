@@ -100,7 +100,8 @@ def learn(images: Images, seed: int) -> dict[str, np.ndarray]:
     certain = np.max(network.predict_proba(images.X), axis=1)
     least = np.argsort(certain)[: images.n_student]
     X = images.X[least].astype(float)
-    logits = network.predict_log_proba(images.X[least]).astype(float)
+    probabilities = network.predict_proba(images.X[least])
+    logits = np.log(np.maximum(probabilities, np.finfo(probabilities.dtype).tiny)).astype(float)
     strong = softmax(logits, axis=1)
     noise = np.random.default_rng(seed).standard_normal(strong.shape)
     errors, scores = [], []
