@@ -22,7 +22,7 @@ from scipy.stats import spearmanr
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from kdtheory import noisy_sigmoid_teacher, teacher_error
+from kdtheory import noisy_sigmoid_error, noisy_sigmoid_teacher
 from kdtheory.estimators import SoftLabelClassifier
 from kdtheory.figures import (
     STYLE,
@@ -36,15 +36,13 @@ from kdtheory.figures import (
 )
 from kdtheory.figures.statistical import NOISE_LABEL
 from kdtheory.figures.trials import run_trials, trial_parser
-from kdtheory.problems import BinarySample, GaussianClasses
+from kdtheory.problems import GaussianClasses
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 BIASES = (0.0, 0.2, 0.4, 0.6, 0.8)
 NOISES = (0.0, 1.0, 1.5, 2.0, 2.5)
 PROBLEM = GaussianClasses(mean=0.3)
 N_POINTS = 100
-N_DRAWS = 50
-"""Teachers drawn for the error of each."""
 
 
 def main(full: bool = False, trials: int | None = None, jobs: int | None = None) -> dict[str, Figure]:
@@ -60,24 +58,20 @@ def learn(seed: int, *, n_test: int) -> dict[str, np.ndarray]:
     """Squared bias and variance of every teacher, and the AUC of its student; rows are biases, columns noises."""
     rng = np.random.default_rng(seed)
     sample, test = PROBLEM.sample(N_POINTS, rng), PROBLEM.sample(n_test, rng)
+    log_odds = PROBLEM.log_odds(sample.X)
     parts, scores = [], []
     for bias in BIASES:
         for noise in NOISES:
-            probabilities = draw_teachers(sample, bias, noise, seed)
-            error = teacher_error(probabilities, sample.bayes_probabilities)
+            error = noisy_sigmoid_error(log_odds, bias=bias, noise=noise**2)
             parts.append((error.squared_bias, error.variance))
-            student = SoftLabelClassifier(LogisticRegression()).fit(sample.X, probabilities[0])
+            own = np.random.default_rng([seed, 1])  # the same noise for every bias and level, none of it that of X
+            positive = noisy_sigmoid_teacher(log_odds, bias=bias, noise=noise**2, random_state=own)
+            targets = np.column_stack([1.0 - positive, positive])
+            student = SoftLabelClassifier(LogisticRegression()).fit(sample.X, targets)
             scores.append(roc_auc_score(test.y, student.estimator_.decision_function(test.X)))
     shape = (len(BIASES), len(NOISES))
     squared_bias, variance = np.transpose(parts).reshape(2, *shape)
     return {"squared bias": squared_bias, "variance": variance, "score": np.reshape(scores, shape)}
-
-
-def draw_teachers(sample: BinarySample, bias: float, noise: float, seed: int) -> np.ndarray:
-    """Probabilities of many teachers, whose noise is the same for every bias and level; the paper's σ is squared."""
-    log_odds = np.tile(PROBLEM.log_odds(sample.X), N_DRAWS)
-    positive = noisy_sigmoid_teacher(log_odds, bias=bias, noise=noise**2, random_state=seed).reshape(N_DRAWS, -1)
-    return np.stack([1.0 - positive, positive], axis=-1)
 
 
 def print_table(run: dict[str, np.ndarray]) -> None:
@@ -110,12 +104,10 @@ def draw(run: dict[str, np.ndarray]) -> Figure:
     figure, panels = plt.subplot_mosaic([["grid", "parts"], ["students", "students"]], figsize=(5.5, 4.9))
     grid, parts, students = panels["grid"], panels["parts"], panels["students"]
     errors = run["squared bias"] + run["variance"]
-    noises, biases, sample = np.linspace(0.0, NOISES[-1], 16), np.linspace(0.0, BIASES[-1], 16), PROBLEM.sample(400)
+    noises, biases = np.linspace(0.0, NOISES[-1], 16), np.linspace(0.0, BIASES[-1], 16)
+    log_odds = PROBLEM.log_odds(PROBLEM.sample(2_000).X)
     fine = [
-        [
-            teacher_error(draw_teachers(sample, bias, noise, 0), sample.bayes_probabilities).mean_squared_error
-            for noise in noises
-        ]
+        [noisy_sigmoid_error(log_odds, bias=bias, noise=noise**2).mean_squared_error for noise in noises]
         for bias in biases
     ]
     draw_teacher_errors(grid, noises, biases, np.array(fine), levels=(0.02, 0.05, 0.1, 0.15, 0.2, 0.3))

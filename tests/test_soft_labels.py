@@ -22,6 +22,7 @@ from kdtheory import (
     label_smoothing_error,
     negative_weights_from_logits,
     negative_weights_from_probabilities,
+    noisy_sigmoid_error,
     noisy_sigmoid_teacher,
     risk_variance_gap,
     smooth_labels,
@@ -73,6 +74,47 @@ def test_noise_on_the_log_odds_is_unbiased_there_and_biased_in_probability():
     assert np.mean(noisy) < scipy.special.expit(2.0) - 0.03
     np.testing.assert_allclose(noisy_sigmoid_teacher(logits[:3], bias=0.4), 0.6 * scipy.special.expit(2.0) + 0.2)
     np.testing.assert_array_equal(noisy_sigmoid_teacher([800.0, -800.0]), [1.0, 0.0])
+
+
+@given(st.floats(-30.0, 30.0), st.floats(0.0, 1.0), st.sampled_from([0.0, 1e-3, 0.5, 2.0, 6.25, 40.0]))
+def test_the_error_of_noise_on_the_log_odds_is_an_integral(logit, bias, noise):
+    def density(z):
+        return mpmath.exp(-z * z / 2) / mpmath.sqrt(2 * mpmath.pi)
+
+    def sigmoid(z):
+        return 1 / (1 + mpmath.exp(-z))
+
+    with mpmath.workdps(20):
+        edges = (
+            [-12, -4, -1, 0, 1, 4, 12]
+            if noise == 0.0
+            else sorted(
+                [
+                    -12,
+                    *(mpmath.mpf(k - logit) / noise for k in (-9, -3, 0, 3, 9) if abs(k - logit) < 12 * noise),
+                    -2,
+                    0,
+                    2,
+                    12,
+                ]
+            )
+        )
+        mean = mpmath.quad(lambda z: density(z) * sigmoid(logit + noise * z), edges)
+        square = mpmath.quad(lambda z: density(z) * (sigmoid(logit + noise * z) - mean) ** 2, edges)
+        off = (1 - bias) * mean + mpmath.mpf(bias) / 2 - sigmoid(logit)
+        expected = 2 * off**2, 2 * (1 - bias) ** 2 * square
+    error = noisy_sigmoid_error([logit], bias=bias, noise=noise)
+    np.testing.assert_allclose([error.squared_bias, error.variance], [float(each) for each in expected], atol=1e-12)
+
+
+def test_the_error_of_noise_is_that_of_many_teachers():
+    logits = np.array([-1.0, 0.5, 3.0])
+    drawn = noisy_sigmoid_teacher(np.tile(logits, 200_000), bias=0.2, noise=1.5, random_state=3).reshape(-1, 3)
+    teachers, bayes = (np.stack([1.0 - p, p], axis=-1) for p in (drawn, scipy.special.expit(logits)))
+    sampled = teacher_error(teachers, bayes, sample_weight=[1.0, 2.0, 3.0])
+    exact = noisy_sigmoid_error(logits, bias=0.2, noise=1.5, sample_weight=[1.0, 2.0, 3.0])
+    assert sampled.variance == pytest.approx(exact.variance, rel=0.01)
+    assert sampled.squared_bias == pytest.approx(exact.squared_bias, rel=0.01)
 
 
 def exact_loss_and_gradient(f, p, psi):
