@@ -76,6 +76,7 @@ def test_noise_on_the_log_odds_is_unbiased_there_and_biased_in_probability():
     np.testing.assert_array_equal(noisy_sigmoid_teacher([800.0, -800.0]), [1.0, 0.0])
 
 
+@settings(max_examples=40)
 @given(st.floats(-30.0, 30.0), st.floats(0.0, 1.0), st.sampled_from([0.0, 1e-3, 0.5, 2.0, 6.25, 40.0]))
 def test_the_error_of_noise_on_the_log_odds_is_an_integral(logit, bias, noise):
     def density(z):
@@ -85,20 +86,8 @@ def test_the_error_of_noise_on_the_log_odds_is_an_integral(logit, bias, noise):
         return 1 / (1 + mpmath.exp(-z))
 
     with mpmath.workdps(20):
-        edges = (
-            [-12, -4, -1, 0, 1, 4, 12]
-            if noise == 0.0
-            else sorted(
-                [
-                    -12,
-                    *(mpmath.mpf(k - logit) / noise for k in (-9, -3, 0, 3, 9) if abs(k - logit) < 12 * noise),
-                    -2,
-                    0,
-                    2,
-                    12,
-                ]
-            )
-        )
+        bend = (mpmath.mpf(k - logit) / noise for k in (-9, -3, 0, 3, 9)) if noise > 0.0 else ()
+        edges = sorted([-12, -4, 0, 4, 12, *(z for z in bend if abs(z) < 12)])
         mean = mpmath.quad(lambda z: density(z) * sigmoid(logit + noise * z), edges)
         square = mpmath.quad(lambda z: density(z) * (sigmoid(logit + noise * z) - mean) ** 2, edges)
         off = (1 - bias) * mean + mpmath.mpf(bias) / 2 - sigmoid(logit)
