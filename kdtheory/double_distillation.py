@@ -12,6 +12,9 @@ from kdtheory._typing import Array, Namespace
 from kdtheory._validation import require_array, require_ndim, require_positive, require_probabilities
 from kdtheory.soft_labels import sigmoid
 
+_SMALLEST = 2.0**26
+"""Sums of exponentials that are this many times the smallest normal number have lost no digits by underflow."""
+
 
 def double_distillation_loss(scores: Any, probabilities: Any, negative_weights: Any) -> Array:
     """Loss of every point: each label a positive by its probability, against the others by their weights.
@@ -83,8 +86,52 @@ def double_distillation_gradient(scores: Any, probabilities: Any, negative_weigh
     log_z = _log_normaliser(xp, f, psi)
     # The share of label k in Z_y is Ψ_k exp(f_k) / Z_y, and that of y itself exp(f_y) / Z_y.
     with np.errstate(divide="ignore"):
-        as_negative = psi * xp.exp(f + _log_sum_exp(xp, xp.log(p) - log_z))
+        as_negative = xp.exp(f + xp.log(psi) + _log_sum_exp(xp, xp.log(p) - log_z))
     return as_negative + p * ((1.0 - psi) * xp.exp(f - log_z) - 1.0)
+
+
+def double_distillation_loss_and_gradient(
+    scores: Any, probabilities: Any, negative_weights: Any
+) -> tuple[Array, Array]:
+    """Loss of every point and its gradient, with the same exponentials: for optimisers that take both.
+
+    Parameters
+    ----------
+    scores, probabilities, negative_weights
+        As for `double_distillation_loss`.
+
+    Returns
+    -------
+    loss : array of shape (n,)
+    gradient : array of shape (n, n_classes)
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `double_distillation_loss`.
+
+    Notes
+    -----
+    Without the logarithms of `double_distillation_loss` and `double_distillation_gradient`, which are called where an
+    exponential is too small for a float. Cost: about a third of both.
+
+    Examples
+    --------
+    >>> double_distillation_loss_and_gradient([[0.0, 0.0, 5.0]], [[1.0, 0.0, 0.0]], [[1.0, 1.0, 0.0]])
+    (array([0.69314718]), array([[-0.5,  0.5,  0. ]]))
+    """
+    f, p, psi = _arguments(scores, probabilities, negative_weights)
+    xp = array_namespace(f)
+    shifted = f - xp.max(f, axis=1, keepdims=True)
+    exponentials = xp.exp(shifted)
+    negatives = psi * exponentials
+    own = (1.0 - psi) * exponentials
+    z = xp.sum(negatives, axis=1, keepdims=True) + own
+    if is_traced(z) or not bool(xp.min(z) > _SMALLEST * xp.finfo(z.dtype).smallest_normal):
+        return double_distillation_loss(f, p, psi), double_distillation_gradient(f, p, psi)
+    shares = p / z
+    loss = xp.sum(p * (xp.log(z) - shifted), axis=1)
+    return loss, negatives * xp.sum(shares, axis=1, keepdims=True) + own * shares - p
 
 
 def negative_weights_from_probabilities(probabilities: Any) -> Array:
