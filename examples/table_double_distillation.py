@@ -3,12 +3,17 @@
 Teacher and students have one linear hidden layer, narrower for the students. Printed: precisions at 1, 3 and 5 on
 held-out rows, means over seeds with standard errors, and the paired differences between students. By the teacher, a
 label weighs as a negative 1 − p, or 1 − sigmoid(scale·logit), which can ignore several plausible labels at once. Every
-model has its own penalty, and the last one its scale, chosen on validation rows.
+model has its own penalty, chosen from the same ones on validation rows, and is trained until it converges; the table
+counts those that did not.
 
 Built in: the numbers 0 to 99, each written by two of scikit-learn's digits side by side; no image is in two of the
-parts. With a single relevant label, precision at k is at most 1/k. With `--data FILE`: any set of the Extreme
-Classification repository, such as AmazonCat-13K, in its text format, with a quarter of the rows for validation; without
-`--test FILE` each seed holds out another quarter of the rows.
+parts. With a single relevant label, precision at k is at most 1/k.
+
+FINDING
+
+With `--data FILE`: a set of the Extreme Classification repository in its text format, with a quarter of the rows for
+validation; without `--test FILE` each seed holds out another quarter of the rows.
+LIMIT
 """
 
 from __future__ import annotations
@@ -18,11 +23,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from sklearn.utils.parallel import Parallel, delayed
-from tqdm import tqdm
 
 from kdtheory.datasets import load_digit_pairs
-from kdtheory.ranking import compare_students, precision_table
+from kdtheory.figures.trials import run_trials
+from kdtheory.ranking import StudentComparison, compare_students, precision_table
+from kdtheory.ranking.experiment import PENALTIES
 from kdtheory.retrieval import LabelledRows, labels_from_classes, load_retrieval_file
 
 
@@ -33,33 +38,33 @@ def main(
     *,
     teacher_width: int = 64,
     student_width: int = 8,
-    penalties: Sequence[float] = (1e-3, 3e-3),
-    scales: Sequence[float] = (0.1, 0.3),
-    max_iterations: int = 200,
+    penalties: Sequence[float] = PENALTIES,
+    scale: float = 0.03,
+    max_iterations: int = 5000,
+    jobs: int | None = None,
     quick: bool = False,
-) -> np.ndarray:
-    """Print the table, and return the precisions, shape (n_seeds, n_methods, 3)."""
+) -> list[StudentComparison]:
+    """Print the table, and return what it is made of, one comparison a seed."""
     if quick:
-        n_seeds, penalties, scales, max_iterations = 2, penalties[:1], scales[:1], 30
-    if n_seeds < 2:
-        raise ValueError(f"n_seeds must be >= 2, for standard errors, got {n_seeds!r}")
+        n_seeds, penalties, max_iterations = 2, (1e-3, 3e-3), 60
     files = None if data is None else (load_retrieval_file(data), None if test is None else load_retrieval_file(test))
 
-    def one_seed(seed: int) -> np.ndarray:
-        return compare_students(
+    def one_seed(seed: int) -> dict[str, np.ndarray]:
+        found = compare_students(
             *(digit_pairs(seed) if files is None else split(*files, seed)),
             teacher_width=teacher_width,
             student_width=student_width,
             penalties=penalties,
-            scales=scales,
+            scale=scale,
             max_iterations=max_iterations,
             random_state=seed,
         )
+        return vars(found)
 
-    trials = Parallel(return_as="generator")(delayed(one_seed)(seed) for seed in range(n_seeds))
-    precisions = np.array(list(tqdm(trials, total=n_seeds, desc="seeds", disable=None)))
-    print(precision_table(precisions))
-    return precisions
+    run = run_trials(one_seed, n_seeds, jobs=jobs, title="seeds")
+    comparisons = [StudentComparison(**{name: run[name][seed] for name in run}) for seed in range(n_seeds)]
+    print(precision_table(comparisons))
+    return comparisons
 
 
 def digit_pairs(seed: int) -> tuple[LabelledRows, LabelledRows, LabelledRows]:
@@ -86,11 +91,12 @@ if __name__ == "__main__":
     parser.add_argument("--data", type=Path, metavar="FILE", help="rows in the Extreme Classification text format")
     parser.add_argument("--test", type=Path, metavar="FILE", help="rows to test on, in the same format")
     parser.add_argument("--seeds", type=int, metavar="N", default=10, help="how often all is trained, at least 2")
+    parser.add_argument("--jobs", type=int, metavar="N", help="seeds at a time, -1 for as many as cores; default: 1")
     parser.add_argument("--teacher-width", type=int, metavar="N", default=64, help="the paper's: 512")
     parser.add_argument("--student-width", type=int, metavar="N", default=8, help="the paper's: 8 or 64")
-    parser.add_argument("--penalties", type=float, nargs="+", metavar="A", default=(1e-3, 3e-3), help="to choose from")
-    parser.add_argument("--scales", type=float, nargs="+", metavar="A", default=(0.1, 0.3), help="to choose from")
-    parser.add_argument("--iterations", type=int, metavar="N", default=200, help="of the optimiser, at most")
+    parser.add_argument("--penalties", type=float, nargs="+", metavar="A", default=PENALTIES, help="to choose from")
+    parser.add_argument("--scale", type=float, metavar="A", default=0.03, help="of the teacher's logits")
+    parser.add_argument("--iterations", type=int, metavar="N", default=5000, help="of the optimiser, at most")
     parser.add_argument("--quick", action="store_true", help="2 seeds and few iterations, to see that it runs")
     arguments = parser.parse_args()
     main(
@@ -100,7 +106,8 @@ if __name__ == "__main__":
         teacher_width=arguments.teacher_width,
         student_width=arguments.student_width,
         penalties=arguments.penalties,
-        scales=arguments.scales,
+        scale=arguments.scale,
         max_iterations=arguments.iterations,
+        jobs=arguments.jobs,
         quick=arguments.quick,
     )
