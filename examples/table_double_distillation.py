@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from kdtheory.datasets import load_digit_pairs
+from kdtheory.figures.command_line import integer_of_at_least, processes
 from kdtheory.figures.trials import run_trials
 from kdtheory.ranking import StudentComparison, compare_students, precision_table
 from kdtheory.ranking.experiment import PENALTIES
@@ -34,19 +35,22 @@ from kdtheory.retrieval import LabelledRows, labels_from_classes, load_retrieval
 def main(
     data: Path | None = None,
     test: Path | None = None,
-    n_seeds: int = 10,
+    n_seeds: int | None = None,
     *,
     teacher_width: int = 64,
     student_width: int = 8,
-    penalties: Sequence[float] = PENALTIES,
+    penalties: Sequence[float] | None = None,
     scale: float = 0.03,
-    max_iterations: int = 5000,
+    max_iterations: int | None = None,
     jobs: int | None = None,
     quick: bool = False,
 ) -> list[StudentComparison]:
     """Print the table, and return what it is made of, one comparison a seed."""
-    if quick:
-        n_seeds, penalties, max_iterations = 2, (1e-3, 3e-3), 60
+    n_seeds = (2 if quick else 10) if n_seeds is None else n_seeds
+    penalties = (PENALTIES[-3:-2] if quick else PENALTIES) if penalties is None else penalties
+    max_iterations = (50 if quick else 5000) if max_iterations is None else max_iterations
+    if test is not None and data is None:
+        raise ValueError("test must come with data: it only holds the rows to test on")
     files = None if data is None else (load_retrieval_file(data), None if test is None else load_retrieval_file(test))
 
     def one_seed(seed: int) -> dict[str, np.ndarray]:
@@ -80,6 +84,8 @@ def digit_pairs(seed: int) -> tuple[LabelledRows, LabelledRows, LabelledRows]:
 
 def split(rows: LabelledRows, test: LabelledRows | None, seed: int) -> tuple[LabelledRows, LabelledRows, LabelledRows]:
     """Rows for training, validation and test: a quarter for validation, and one for test where no others are given."""
+    if len(rows) < 4:
+        raise ValueError(f"data must hold at least 4 rows: too few rows to split, got {len(rows)}")
     shuffled, quarter = np.random.default_rng(seed).permutation(len(rows)), len(rows) // 4
     if test is None:
         test, shuffled = rows[shuffled[:quarter]], shuffled[quarter:]
@@ -90,15 +96,28 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, metavar="FILE", help="rows in the Extreme Classification text format")
     parser.add_argument("--test", type=Path, metavar="FILE", help="rows to test on, in the same format")
-    parser.add_argument("--seeds", type=int, metavar="N", default=10, help="how often all is trained, at least 2")
-    parser.add_argument("--jobs", type=int, metavar="N", help="seeds at a time, -1 for as many as cores; default: 1")
-    parser.add_argument("--teacher-width", type=int, metavar="N", default=64, help="the paper's: 512")
-    parser.add_argument("--student-width", type=int, metavar="N", default=8, help="the paper's: 8 or 64")
-    parser.add_argument("--penalties", type=float, nargs="+", metavar="A", default=PENALTIES, help="to choose from")
-    parser.add_argument("--scale", type=float, metavar="A", default=0.03, help="of the teacher's logits")
-    parser.add_argument("--iterations", type=int, metavar="N", default=5000, help="of the optimiser, at most")
-    parser.add_argument("--quick", action="store_true", help="2 seeds and few iterations, to see that it runs")
+    seeds, positive = integer_of_at_least(2, "for standard errors"), integer_of_at_least(1)
+    parser.add_argument("--seeds", type=seeds, metavar="N", help="how often all is trained, at least 2; default: 10")
+    parser.add_argument("--jobs", type=processes, metavar="N", help="seeds at a time, -1: one a core; default: 1")
+    parser.add_argument("--teacher-width", type=positive, metavar="N", default=64, help="default: 64; the paper's: 512")
+    parser.add_argument(
+        "--student-width", type=positive, metavar="N", default=8, help="default: 8; the paper's: 8 or 64"
+    )
+    parser.add_argument(
+        "--penalties",
+        type=float,
+        nargs="+",
+        metavar="A",
+        help="to choose from; default: " + " ".join(f"{penalty:g}" for penalty in PENALTIES),
+    )
+    parser.add_argument("--scale", type=float, metavar="A", default=0.03, help="of the teacher's logits; default: 0.03")
+    parser.add_argument("--iterations", type=positive, metavar="N", help="of the optimiser, at most; default: 5000")
+    parser.add_argument(
+        "--quick", action="store_true", help="unless given: 2 seeds, one penalty and 50 iterations, to see that it runs"
+    )
     arguments = parser.parse_args()
+    if arguments.test is not None and arguments.data is None:
+        parser.error("--test FILE needs --data FILE, the rows to train on")
     main(
         arguments.data,
         arguments.test,

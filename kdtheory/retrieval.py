@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -31,6 +33,7 @@ class LabelledRows:
     Attributes
     ----------
     features : csr_array or array of shape (n, n_features)
+        Finite. Data frames become arrays, and other sparse formats csr_array.
     labels : csr_array of shape (n, n_labels)
         One where a label is relevant.
     """
@@ -40,17 +43,29 @@ class LabelledRows:
 
     def __post_init__(self) -> None:
         if not (issparse(self.labels) and self.labels.format == "csr"):
-            raise TypeError(f"labels must be a sparse array in CSR format, got {type(self.labels).__name__}")
-        if self.features.ndim != 2 or self.features.shape[0] != self.labels.shape[0]:
+            raise TypeError(
+                f"labels must be a sparse array in CSR format, got {type(self.labels).__name__}: wrap it in"
+                " scipy.sparse.csr_array"
+            )
+        if issparse(self.features):
+            features = csr_array(self.features)
+            require_array("features", features.data, allow_empty=True)
+        else:
+            features = np.asarray(require_array("features", self.features, allow_empty=True))
+        if features.ndim != 2 or features.shape[0] != self.labels.shape[0]:
             raise ValueError(
                 f"features must be 2-dimensional with {self.labels.shape[0]} rows, as many as labels, got shape"
-                f" {self.features.shape}"
+                f" {features.shape}"
             )
+        object.__setattr__(self, "features", features)
+        object.__setattr__(self, "labels", csr_array(self.labels))
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
 
     def __getitem__(self, rows: slice | np.ndarray) -> LabelledRows:
+        if not isinstance(rows, slice) and np.ndim(rows) != 1:
+            raise TypeError(f"rows must be a slice or an array of row numbers or bools, got {rows!r}")
         return LabelledRows(self.features[rows], self.labels[rows])
 
 
@@ -61,7 +76,8 @@ def read_retrieval_file(path: str | PathLike[str], *, chunk_rows: SupportsIndex 
     ----------
     path : path
         A text file with the header `n_points n_features n_labels` and a row `l1,l2,... f:v f:v ...` for every point;
-        labels l and features f count from 0. Rows without labels start with a space.
+        labels l and features f count from 0. Rows without labels start with a space. A name that ends in `.gz` is read
+        through gzip.
     chunk_rows : int, default 10000
         Largest number of rows of a chunk.
 
@@ -74,7 +90,8 @@ def read_retrieval_file(path: str | PathLike[str], *, chunk_rows: SupportsIndex 
     ------
     RetrievalFileError
         For a header or row that is malformed, numbers out of range, a label or feature that is twice in a row, and
-        more or fewer rows than the header says; it names the line. Rows of complete chunks before it are yielded.
+        more or fewer rows than the header says; it names the line. Rows of complete chunks before it are yielded. Also
+        for a compressed file that is damaged.
     FileNotFoundError
         If there is no such file.
     ValueError, TypeError
@@ -183,8 +200,9 @@ def precision_at_k(scores: Any, labels: Any, k: SupportsIndex) -> float:
     ----------
     scores : array of shape (n, n_labels)
         Of equal scores that of the lower label number ranks first.
-    labels : array of n integers, or sparse array of shape (n, n_labels)
-        The relevant label of every row, or nonzero for all that are relevant. Rows without any count as 0.
+    labels : array of n integers, or sparse or dense array of shape (n, n_labels)
+        The relevant label of every row, or nonzero for all that are relevant, in a dense array 1. Rows without any
+        count as 0.
     k : int
         1 to n_labels.
 
@@ -215,7 +233,12 @@ def precision_at_k(scores: Any, labels: Any, k: SupportsIndex) -> float:
     if depth > n_labels:
         raise ValueError(f"k must be <= {n_labels}, the number of labels, got {k!r}")
     top = np.argsort(-values, axis=1, kind="stable")[:, :depth]
-    if not issparse(labels):
+    if not issparse(labels) and np.ndim(labels) == 2:
+        labels = np.asarray(require_array("labels", labels))
+        if not np.all((labels == 0.0) | (labels == 1.0)):
+            wrong = labels[(labels != 0.0) & (labels != 1.0)]
+            raise ValueError(f"labels of shape {labels.shape} must hold 0 or 1 only, got {wrong[0]:g}")
+    elif not issparse(labels):
         return float(np.sum(top == require_labels("labels", labels, n, n_labels)[:, None]) / (n * depth))
     if labels.shape != values.shape:
         raise ValueError(f"labels must have the shape of scores, {values.shape}, got {labels.shape}")
@@ -224,13 +247,22 @@ def precision_at_k(scores: Any, labels: Any, k: SupportsIndex) -> float:
 
 
 def _chunks(path: Path, chunk_rows: int) -> Iterator[LabelledRows]:
-    with path.open(encoding="ascii", errors="replace") as file:
-        n_points, n_features, n_labels = _header(path, file.readline())
-        rows = _rows(path, file, n_points, n_features, n_labels)
-        while chunk := list(islice(rows, chunk_rows)):
-            labels, features, values = zip(*chunk, strict=True)
-            relevant = [np.ones(len(numbers)) for numbers in labels]
-            yield LabelledRows(_sparse(features, values, n_features), _sparse(labels, relevant, n_labels))
+    with _open(path) as file:
+        try:
+            n_points, n_features, n_labels = _header(path, file.readline())
+            rows = _rows(path, file, n_points, n_features, n_labels)
+            while chunk := list(islice(rows, chunk_rows)):
+                labels, features, values = zip(*chunk, strict=True)
+                relevant = [np.ones(len(numbers)) for numbers in labels]
+                yield LabelledRows(_sparse(features, values, n_features), _sparse(labels, relevant, n_labels))
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise RetrievalFileError(f"{path} must be a whole gzip file, as its name says: {error}") from error
+
+
+def _open(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="ascii", errors="replace")
+    return path.open(encoding="ascii", errors="replace")
 
 
 def _header(path: Path, line: str) -> tuple[int, int, int]:
@@ -293,6 +325,8 @@ def _first_repeated(numbers: np.ndarray) -> int:
 
 def _shown(text: str) -> str:
     """Beginning of a text, as an error shows it."""
+    if "\0" in text or text.count("\N{REPLACEMENT CHARACTER}") > len(text) // 10 + 1:
+        return "bytes that are no text: unpack the file first, unless its name ends in .gz"
     return repr(text.rstrip("\n")[:60])
 
 

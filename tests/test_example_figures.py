@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from kdtheory import datasets, noisy_sigmoid_teacher
 from kdtheory.figures import save_figures
-from tests.examples import EXAMPLES, load_example
+from tests.examples import EXAMPLES, call_example, load_example
 
 NAMES = sorted(path.stem for path in EXAMPLES.glob("fig_*.py"))
 OF_TRIALS = {
@@ -53,13 +53,22 @@ def test_figures_have_the_text_width_of_a_paper_and_legible_type(name, drawn, ca
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_are_written_as_vectors_and_as_pixels(name, drawn, capsys, tmp_path):
     figures, _ = drawn(name, capsys)
-    save_figures(figures, tmp_path / "new")
-    assert capsys.readouterr().out.splitlines() == [f"new/{figure}.png, .pdf" for figure in figures]
+    save_figures(figures, tmp_path / "not" / "there")
+    written = [str(tmp_path / "not" / "there" / f"{figure}.{end}") for figure in figures for end in ("png", "pdf")]
+    assert capsys.readouterr().out.splitlines() == written
     for figure in figures:
-        pdf = (tmp_path / "new" / f"{figure}.pdf").read_bytes()
+        pdf = (tmp_path / "not" / "there" / f"{figure}.pdf").read_bytes()
         assert pdf.startswith(b"%PDF")
         assert b"/Type3" not in pdf  # many journals refuse such fonts
-        assert plt.imread(tmp_path / "new" / f"{figure}.png").shape[1] == 5.5 * 300
+        assert plt.imread(tmp_path / "not" / "there" / f"{figure}.png").shape[1] == 5.5 * 300
+
+
+@pytest.mark.parametrize("name", [*NAMES, "table_double_distillation"])
+def test_scripts_tell_their_options(name, capsys, monkeypatch):
+    assert call_example(name, "--help", monkeypatch=monkeypatch) == 0
+    shown = capsys.readouterr().out
+    assert load_example(name).__doc__.splitlines()[0] in shown
+    assert ("--output FOLDER" in shown) == (name in NAMES)
 
 
 def test_eigenspace_teacher_and_student_are_those_of_the_features_own_singular_vectors(drawn, capsys):

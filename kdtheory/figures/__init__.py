@@ -8,6 +8,7 @@ import importlib.util
 if importlib.util.find_spec("matplotlib") is None:
     raise ModuleNotFoundError('kdtheory.figures needs matplotlib: pip install "kdtheory[figures]"')
 
+from kdtheory.figures.command_line import figure_parser
 from kdtheory.figures.flow import STUDENT, TEACHER, component_lengths, draw_eigenspace, draw_exaggeration, draw_filters
 from kdtheory.figures.output import save_figures
 from kdtheory.figures.risk import draw_risk, draw_separation
@@ -50,6 +51,7 @@ __all__ = [
     "draw_student_against_teacher",
     "draw_teacher_errors",
     "draw_trials",
+    "figure_parser",
     "mean_and_error",
     "save_figures",
     "write_label_weights",

@@ -10,7 +10,7 @@ from kdtheory.ranking.targets import (
     OneHotTargets,
     RankingTargets,
 )
-from kdtheory.ranking.training import ranking_objective, train_ranker
+from kdtheory.ranking.training import RankerConvergenceWarning, ranking_objective, train_ranker
 
 __all__ = [
     "METHODS",
@@ -19,6 +19,7 @@ __all__ = [
     "LinearRanker",
     "LogitDoubleDistilledTargets",
     "OneHotTargets",
+    "RankerConvergenceWarning",
     "RankingTargets",
     "StudentComparison",
     "compare_students",

@@ -8,8 +8,8 @@ from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
-from kdtheory._validation import require_generator
-from kdtheory.ranking.linear import LinearRanker
+from kdtheory._validation import require_generator, require_positive
+from kdtheory.ranking.linear import LinearRanker, require_depths
 from kdtheory.ranking.targets import (
     DistilledTargets,
     DoubleDistilledTargets,
@@ -17,7 +17,7 @@ from kdtheory.ranking.targets import (
     OneHotTargets,
     RankingTargets,
 )
-from kdtheory.ranking.training import train_ranker
+from kdtheory.ranking.training import trained_ranker
 from kdtheory.retrieval import LabelledRows
 
 METHODS = (
@@ -112,16 +112,20 @@ def compare_students(
                 raise ValueError(f"{name} must have as many {part} as train, {expected}, got {got}")
     if len(penalties) == 0:
         raise ValueError("penalties must hold at least one number, got none")
+    depths = require_depths(ks)
+    if max(depths) > train.labels.shape[1]:
+        raise ValueError(f"ks must be <= {train.labels.shape[1]}, the number of labels, got {max(depths)}")
+    logit_scale = require_positive("scale", scale)
     teacher_start, student_start = require_generator("random_state", random_state).integers(2**32, size=2).tolist()
 
     def trained(width: SupportsIndex, start: int, targets: RankingTargets) -> tuple[LinearRanker, float, int]:
         rankers = [
-            train_ranker(
+            trained_ranker(
                 train, targets, width=width, penalty=penalty, max_iterations=max_iterations, random_state=start
             )
             for penalty in penalties
         ]
-        best = int(np.argmax([ranker.precision(validation, ks[:1])[0] for ranker in rankers]))
+        best = int(np.argmax([ranker.precision(validation, depths[:1])[0] for ranker in rankers]))
         return rankers[best], float(penalties[best]), sum(not ranker.converged for ranker in rankers)
 
     first = trained(teacher_width, teacher_start, OneHotTargets())
@@ -130,12 +134,12 @@ def compare_students(
         OneHotTargets(),
         DistilledTargets(teacher),
         DoubleDistilledTargets(teacher),
-        LogitDoubleDistilledTargets(teacher, scale),
+        LogitDoubleDistilledTargets(teacher, logit_scale),
     )
     chosen = [first, *(trained(student_width, student_start, targets) for targets in students)]
     rankers, found_penalties, n_unconverged = zip(*chosen, strict=True)
     return StudentComparison(
-        precisions=np.array([ranker.precision(test, ks) for ranker in rankers]),
+        precisions=np.array([ranker.precision(test, depths) for ranker in rankers]),
         penalties=np.array(found_penalties),
         candidates=np.array(penalties, dtype=np.float64),
         n_unconverged=np.array(n_unconverged),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kdtheory.ranking.experiment import METHODS, StudentComparison
+from kdtheory.ranking.linear import require_depths
 
 DIFFERENCES = (
     (2, 1, "distillation − student"),
@@ -33,7 +34,7 @@ def precision_table(comparisons: Sequence[StudentComparison], ks: Sequence[int] 
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         For fewer than two seeds, of which no standard error is known, and for precisions at other numbers of k.
 
     Examples
@@ -48,7 +49,8 @@ def precision_table(comparisons: Sequence[StudentComparison], ks: Sequence[int] 
     Teacher                                        0.8100 ± 0.0100      0.001 … 0.001         0 of 6
     Student                                        0.7100 ± 0.0100      0.001 … 0.001         0 of 6
     """
-    shape = (len(METHODS), len(ks))
+    depths = require_depths(ks)
+    shape = (len(METHODS), len(depths))
     if len(comparisons) < 2:
         raise ValueError(f"comparisons must hold at least 2 seeds, for standard errors, got {len(comparisons)}")
     for comparison in comparisons:
@@ -58,7 +60,7 @@ def precision_table(comparisons: Sequence[StudentComparison], ks: Sequence[int] 
     penalties = np.array([comparison.penalties for comparison in comparisons])
     n_unconverged = np.sum([comparison.n_unconverged for comparison in comparisons], axis=0)
     n_models = sum(len(comparison.candidates) for comparison in comparisons)
-    lines = [_row("Method", [*(f"P@{k}" for k in ks), "Penalties", "Not converged"])]
+    lines = [_row("Method", [*(f"P@{k}" for k in depths), "Penalties", "Not converged"])]
     for method, name in enumerate(METHODS):
         chosen = f"{np.min(penalties[:, method]):g} … {np.max(penalties[:, method]):g}"
         counted = f"{n_unconverged[method]} of {n_models}"

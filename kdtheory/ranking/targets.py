@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from scipy.special import softmax
@@ -14,6 +14,7 @@ from kdtheory.ranking.linear import LinearRanker
 from kdtheory.retrieval import LabelledRows
 
 
+@runtime_checkable
 class RankingTargets(Protocol):
     """What a student learns on a batch of rows: probabilities of the positive labels, and weights of the negatives."""
 
@@ -44,9 +45,12 @@ class DistilledTargets:
 
     teacher: LinearRanker
 
+    def __post_init__(self) -> None:
+        _require_ranker(self.teacher)
+
     def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities and negative weights, both of shape (n, n_labels)."""
-        p = softmax(self.teacher.scores(rows.features), axis=1)
+        p = softmax(_teacher_scores(self.teacher, rows), axis=1)
         return p, np.ones(p.shape)
 
 
@@ -59,9 +63,12 @@ class DoubleDistilledTargets:
 
     teacher: LinearRanker
 
+    def __post_init__(self) -> None:
+        _require_ranker(self.teacher)
+
     def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities and negative weights, both of shape (n, n_labels)."""
-        p = softmax(self.teacher.scores(rows.features), axis=1)
+        p = softmax(_teacher_scores(self.teacher, rows), axis=1)
         return p, negative_weights_from_probabilities(p)
 
 
@@ -78,10 +85,35 @@ class LogitDoubleDistilledTargets:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
+        _require_ranker(self.teacher)
         require_positive("scale", self.scale)
 
     def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities and negative weights, both of shape (n, n_labels)."""
-        logits = self.teacher.scores(rows.features)
+        logits = _teacher_scores(self.teacher, rows)
         logits -= np.mean(logits, axis=1, keepdims=True)
         return softmax(logits, axis=1), negative_weights_from_logits(logits, scale=self.scale)
+
+
+def require_targets(targets: RankingTargets) -> None:
+    """Refuse what has no `of`, and classes that were not called."""
+    if isinstance(targets, type) or not isinstance(targets, RankingTargets):
+        raise TypeError(f"targets must be such as OneHotTargets() or DistilledTargets(teacher), got {_named(targets)}")
+
+
+def _require_ranker(teacher: LinearRanker) -> None:
+    if not isinstance(teacher, LinearRanker):
+        raise TypeError(f"teacher must be a LinearRanker, such as train_ranker makes, got {_named(teacher)}")
+
+
+def _teacher_scores(teacher: LinearRanker, rows: LabelledRows) -> np.ndarray:
+    sizes = {"features": teacher.input_weights.shape[0], "labels": teacher.output_weights.shape[1]}
+    for part, got in sizes.items():
+        expected = getattr(rows, part).shape[1]
+        if got != expected:
+            raise ValueError(f"teacher must have as many {part} as rows, {expected}, got {got}")
+    return teacher.scores(rows.features)
+
+
+def _named(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a value of type {type(value).__name__}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any, SupportsFloat, SupportsIndex
 
@@ -13,13 +14,17 @@ from scipy.sparse import csr_array, issparse
 from kdtheory._validation import require_generator, require_nonnegative, require_positive_integer
 from kdtheory.double_distillation import double_distillation_loss_and_gradient
 from kdtheory.ranking.linear import LinearRanker, in_batches
-from kdtheory.ranking.targets import RankingTargets
+from kdtheory.ranking.targets import RankingTargets, require_targets
 from kdtheory.retrieval import LabelledRows
 
 TARGETS_KEPT = 2**25
 """Targets of no more labels than this, all rows together, are made once in training: half a gigabyte."""
 
 _Examples = tuple[LabelledRows, np.ndarray, np.ndarray, np.ndarray]
+
+
+class RankerConvergenceWarning(UserWarning):
+    """Training stopped at the largest number of iterations, before it was over."""
 
 
 def ranking_objective(
@@ -51,7 +56,8 @@ def ranking_objective(
     Raises
     ------
     ValueError, TypeError
-        If no row has a label, and for a negative penalty.
+        If no row has a label, for targets that are none or whose teacher has other features or labels, and for a
+        negative penalty.
 
     Notes
     -----
@@ -61,18 +67,19 @@ def ranking_objective(
 
     Examples
     --------
-    With weights of zero all three labels are as likely:
+    With output weights of zero all three labels are as likely, and only the first is relevant:
 
     >>> from scipy.sparse import csr_array
     >>> from kdtheory.ranking import OneHotTargets
-    >>> rows = LabelledRows(np.eye(3), csr_array(np.eye(3)))
+    >>> rows = LabelledRows(np.ones((2, 1)), csr_array([[1, 0, 0], [1, 0, 0]]))
     >>> value, input_gradient, output_gradient = ranking_objective(
-    ...     np.ones((3, 1)), np.zeros((1, 3)), rows, OneHotTargets(), penalty=0.0
+    ...     np.ones((1, 1)), np.zeros((1, 3)), rows, OneHotTargets(), penalty=0.0
     ... )
     >>> round(value, 4), output_gradient.round(4)
-    (1.0986, array([[0., 0., 0.]]))
+    (1.0986, array([[-0.6667,  0.3333,  0.3333]]))
     """
     strength = require_nonnegative("penalty", penalty)
+    require_targets(targets)
     return _objective(input_weights, output_weights, _examples(_with_labels(rows), targets), strength)
 
 
@@ -108,7 +115,12 @@ def train_ranker(
     Raises
     ------
     ValueError, TypeError
-        If no row has a label, and for a width, penalty, number of iterations or random state out of range.
+        As for `ranking_objective`, and for a width, penalty, number of iterations or random state out of range.
+
+    Warns
+    -----
+    RankerConvergenceWarning
+        If training stops at `max_iterations`.
 
     Notes
     -----
@@ -126,6 +138,29 @@ def train_ranker(
     >>> ranker.precision(rows, ks=[1])
     array([1.])
     """
+    ranker = trained_ranker(
+        rows, targets, width=width, penalty=penalty, max_iterations=max_iterations, random_state=random_state
+    )
+    if not ranker.converged:
+        warnings.warn(
+            f"training stopped at max_iterations = {max_iterations} before it was over",
+            RankerConvergenceWarning,
+            stacklevel=2,
+        )
+    return ranker
+
+
+def trained_ranker(
+    rows: LabelledRows,
+    targets: RankingTargets,
+    *,
+    width: SupportsIndex,
+    penalty: SupportsFloat,
+    max_iterations: SupportsIndex,
+    random_state: Any,
+) -> LinearRanker:
+    """As `train_ranker`, without its warning."""
+    require_targets(targets)
     n_hidden = require_positive_integer("width", width)
     n_most = require_positive_integer("max_iterations", max_iterations)
     strength = require_nonnegative("penalty", penalty)
