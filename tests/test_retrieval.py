@@ -12,6 +12,7 @@ from scipy.sparse import csc_array, csr_array, csr_matrix
 from kdtheory.retrieval import (
     LabelledRows,
     RetrievalFileError,
+    RetrievalFileWarning,
     labels_from_classes,
     load_retrieval_file,
     multiclass_examples,
@@ -131,6 +132,19 @@ def test_malformed_files_are_refused_with_the_number_of_the_line(text, line, mes
     assert message in str(info.value)
 
 
+@pytest.mark.parametrize("chunk_rows", [1, 2, 100])
+@pytest.mark.parametrize("cut", ["2 3 4\n0 0:1\n1 2:1", "2 3 4\n0 0:1\n0", "2 3 4\n0 0:1\n1 0:1 "])
+def test_files_that_may_be_cut_inside_their_last_row_are_read_with_a_warning(cut, chunk_rows, tmp_path):
+    path = text_file(tmp_path, cut)
+    with pytest.warns(RetrievalFileWarning, match="line 3: the last row has no newline at its end") as seen:
+        chunks = list(read_retrieval_file(path, chunk_rows=chunk_rows))
+    assert sum(map(len, chunks)) == 2
+    assert len(seen) == 1
+    assert str(seen[0].message).startswith(str(path))
+    for whole in (cut + "\n", cut + "\r\n", cut + "\n\n  "):
+        assert len(load_retrieval_file(text_file(tmp_path, whole))) == 2
+
+
 def test_long_rows_with_an_error_at_the_end_are_refused_at_once(tmp_path):
     """A pattern with two ways to match a number would try all of them."""
     row = "0 " + " ".join(f"{number}:12345678.12345678" for number in range(5000))
@@ -189,6 +203,28 @@ def test_rows_are_arrays_whatever_they_were_made_from():
         rows[1]
 
 
+@pytest.mark.parametrize("wrong", [3.0, -1.0, 0.5, np.nan, np.inf])
+def test_labels_are_zero_or_one(wrong):
+    labels = csr_array(np.diag([1.0, wrong, 1.0]))
+    with pytest.raises(ValueError, match=rf"labels must be 0 or 1, got {wrong} in row 1$"):
+        LabelledRows(np.eye(3), labels)
+
+
+def test_labels_that_are_stored_twice_or_out_of_order_are_counted_once_or_refused():
+    starts = np.array([0, 2])
+    with pytest.raises(ValueError, match=r"labels must be 0 or 1, got 2\.0 in row 0"):
+        LabelledRows([[1.0]], csr_array((np.ones(2), np.array([1, 1]), starts), shape=(1, 3)))
+    unordered = csr_array((np.ones(2), np.array([2, 0]), starts), shape=(1, 3))
+    np.testing.assert_array_equal(LabelledRows([[1.0]], unordered).labels.toarray(), [[1.0, 0.0, 1.0]])
+    np.testing.assert_array_equal(unordered.indices, [2, 0])  # what was passed is left as it is
+
+
+def test_sparse_features_are_finite():
+    features = csr_array(np.diag([1.0, 2.0, np.nan]))
+    with pytest.raises(ValueError, match="features must be finite, got nan in row 2"):
+        LabelledRows(features, csr_array(np.eye(3)))
+
+
 def slow_precision(scores, relevant, k):
     """Of rows of numbers, with ties to the lower number."""
     hits = 0
@@ -233,6 +269,7 @@ def test_stored_zeros_are_not_relevant():
         ([[0.0, 1.0]], [[0.0, 2.0]], 1, r"labels of shape \(1, 2\) must hold 0 or 1 only, got 2"),
         ([[0.0, 1.0]], [[0.0, np.nan]], 1, "labels must be finite"),
         ([[0.0, 1.0]], [[0, 1, 0]], 1, r"labels must have the shape of scores, \(1, 2\), got \(1, 3\)"),
+        ([[0.0, 1.0]], csr_array([[0.0, np.nan]]), 1, "labels must be finite"),
         ([[0.0, 1.0]], csr_array((1, 3)), 1, r"labels must have the shape of scores, \(1, 2\), got \(1, 3\)"),
     ],
 )
