@@ -11,9 +11,13 @@ parts. With a single relevant label, precision at k is at most 1/k.
 
 FINDING
 
-With `--data FILE`: a set of the Extreme Classification repository in its text format, with a quarter of the rows for
-validation; without `--test FILE` each seed holds out another quarter of the rows.
-LIMIT
+With `--data FILE`: a set of the Extreme Classification repository in its text format, plain or `.gz`, with a quarter of
+the rows for validation; without `--test FILE` each seed holds out another quarter of the rows. Training goes over all
+rows several hundred times. On one core of a busy machine, on random rows of their sizes, once over all took 0.07 s for
+Bibtex (4,880 rows, 159 labels) and 2 s for EURLex-4K (15,539 rows, 3,993 labels). For AmazonCat-13K (1,186,239 rows,
+13,330 labels), from a thousand of its rows, it would take a teacher of width 512 26 minutes and students 6 to 13: days
+for every model, and 18 GB for the teacher's optimiser. That set can be read here, in about two minutes and in chunks,
+but training on it is not practical.
 """
 
 from __future__ import annotations
@@ -94,7 +98,9 @@ def split(rows: LabelledRows, test: LabelledRows | None, seed: int) -> tuple[Lab
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, metavar="FILE", help="rows in the Extreme Classification text format")
+    parser.add_argument(
+        "--data", type=Path, metavar="FILE", help="rows in the Extreme Classification text format; see above for sizes"
+    )
     parser.add_argument("--test", type=Path, metavar="FILE", help="rows to test on, in the same format")
     seeds, positive = integer_of_at_least(2, "for standard errors"), integer_of_at_least(1)
     parser.add_argument("--seeds", type=seeds, metavar="N", help="how often all is trained, at least 2; default: 10")

@@ -113,7 +113,7 @@ def double_distillation_loss_and_gradient(
     Notes
     -----
     Without the logarithms of `double_distillation_loss` and `double_distillation_gradient`, which are called where an
-    exponential is too small for a float. Cost: about a third of both.
+    exponential is too small for a float. Cost: less than half of both.
 
     Examples
     --------

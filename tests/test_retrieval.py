@@ -92,6 +92,7 @@ def test_a_file_is_read_no_further_than_the_chunks_that_are_taken(tmp_path):
         ("2 3 4.0\n", 1, "got '2 3 4.0'"),
         ("0,1 0:1.5 3:2\n", 1, "got '0,1 0:1.5 3:2'"),
         ("2 3 4\n0 0:1\n", 3, "the header says 2 rows, got the end of the file after 1"),
+        ("2 3 4\n0 0:1", 3, "the header says 2 rows, got the end of the file after 1"),
         ("2 3 4\n", 2, "the header says 2 rows, got the end of the file after 0"),
         ("1 3 4\n0 0:1\n1 1:1\n", 3, "the file must end after the 1 rows of its header, got '1 1:1'"),
         ("2 3 4\n\n0 0:1\n", 2, "a row must not be empty: one without labels starts with a space"),
