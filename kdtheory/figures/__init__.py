@@ -21,6 +21,8 @@ from kdtheory.figures.selfdistill import (
 )
 from kdtheory.figures.statistical import (
     draw_distortions,
+    draw_equal_noise,
+    draw_legend,
     draw_level,
     draw_oracle,
     draw_student_against_teacher,
@@ -39,8 +41,10 @@ __all__ = [
     "component_lengths",
     "draw_distortions",
     "draw_eigenspace",
+    "draw_equal_noise",
     "draw_exaggeration",
     "draw_filters",
+    "draw_legend",
     "draw_level",
     "draw_oracle",
     "draw_risk",
