@@ -13,10 +13,10 @@ What of Table 1 is seen on it, P@1 of 10 seeds: the teacher is best, .8034 ± .0
 .7252 to .7323, by .0072 ± .0031. Double distillation is no worse, but not proven better: 1 − p adds .0041 ± .0035 to
 that (.7365), and 1 − sigmoid .0003 ± .0031 (.7326). So the gain over distillation that the paper reports, .043 on
 AmazonCat-13K, with students past their teacher, is not seen. The scale, 0.03, was the best of 0.01, 0.03 and 0.1 on the
-validation rows of two other seeds, 100 and 101; 0.3 and 1 were worse on the first. At that scale the weights are
-0.39 to 0.60, all labels nearly alike. All 350 models converged, in 8.5 minutes of processor time. Every method but distillation has its
-penalty inside of those to choose from. Distillation takes the smallest with some seed, where precision hardly changes:
-between 1e-5 and 1e-4 by .002 on the two other seeds.
+validation rows of two other seeds, 100 and 101; 0.3 and 1 were worse on the first. At that scale the weights are 0.39
+to 0.60, all labels nearly alike. All 350 models converged, in 8.5 minutes of processor time. Every method but
+distillation has its penalty inside of those to choose from. Distillation takes the smallest with some seed, where
+precision hardly changes: between 1e-5 and 1e-4 by .002 on the two other seeds.
 
 With `--data FILE`: a set of the Extreme Classification repository in its text format, plain or `.gz`, with a quarter of
 the rows for validation; without `--test FILE` each seed holds out another quarter of the rows. Training goes over all
