@@ -19,6 +19,7 @@ from kdtheory.constrained import ConstrainedPath, selfdistill_constrained
 from kdtheory.double_distillation import (
     double_distillation_gradient,
     double_distillation_loss,
+    double_distillation_loss_and_gradient,
     negative_weights_from_logits,
     negative_weights_from_probabilities,
 )
@@ -135,6 +136,7 @@ __all__ = [
     "distort_probabilities",
     "double_distillation_gradient",
     "double_distillation_loss",
+    "double_distillation_loss_and_gradient",
     "effective_dof",
     "empirical_risk",
     "estimate_noise_variance",

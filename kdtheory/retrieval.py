@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ class RetrievalFileError(ValueError):
     """A file that is not in the Extreme Classification repository's text format; the message names the line."""
 
 
+class RetrievalFileWarning(UserWarning):
+    """A file that may have been cut inside its last row; the message names the line."""
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledRows:
     """Rows of features, each with any number of relevant labels.
@@ -35,7 +40,12 @@ class LabelledRows:
     features : csr_array or array of shape (n, n_features)
         Finite. Data frames become arrays, and other sparse formats csr_array.
     labels : csr_array of shape (n, n_labels)
-        One where a label is relevant.
+        One where a label is relevant, and zero elsewhere.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For features that are not finite numbers, labels that are neither 0 nor 1, and different numbers of rows.
     """
 
     features: Any
@@ -49,7 +59,7 @@ class LabelledRows:
             )
         if issparse(self.features):
             features = csr_array(self.features)
-            require_array("features", features.data, allow_empty=True)
+            _require_entries("features", features, np.isfinite(features.data), "must be finite")
         else:
             features = np.asarray(require_array("features", self.features, allow_empty=True))
         if features.ndim != 2 or features.shape[0] != self.labels.shape[0]:
@@ -57,8 +67,13 @@ class LabelledRows:
                 f"features must be 2-dimensional with {self.labels.shape[0]} rows, as many as labels, got shape"
                 f" {features.shape}"
             )
+        labels = csr_array(self.labels)
+        if not labels.has_canonical_format:
+            labels = labels.copy()
+            labels.sum_duplicates()
+        _require_entries("labels", labels, (labels.data == 0) | (labels.data == 1), "must be 0 or 1")
         object.__setattr__(self, "features", features)
-        object.__setattr__(self, "labels", csr_array(self.labels))
+        object.__setattr__(self, "labels", labels)
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
@@ -97,9 +112,15 @@ def read_retrieval_file(path: str | PathLike[str], *, chunk_rows: SupportsIndex 
     ValueError, TypeError
         For a chunk size that is not a positive integer.
 
+    Warns
+    -----
+    RetrievalFileWarning
+        If the last row has no newline at its end: a file that was cut inside this row reads as complete, without the
+        features after the cut.
+
     Notes
     -----
-    A file that was cut inside its last number reads as complete. Source of the format: Bhatia et al. (2016).
+    Source of the format: Bhatia et al. (2016). Memory: that of a chunk.
 
     Examples
     --------
@@ -112,7 +133,7 @@ def read_retrieval_file(path: str | PathLike[str], *, chunk_rows: SupportsIndex 
 
 
 def load_retrieval_file(path: str | PathLike[str]) -> LabelledRows:
-    """Read all of a file of the Extreme Classification repository.
+    r"""Read all of a file of the Extreme Classification repository.
 
     Parameters
     ----------
@@ -127,6 +148,20 @@ def load_retrieval_file(path: str | PathLike[str]) -> LabelledRows:
     ------
     RetrievalFileError, FileNotFoundError
         As for `read_retrieval_file`.
+
+    Warns
+    -----
+    RetrievalFileWarning
+        As for `read_retrieval_file`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> _ = Path("tiny.txt").write_text("2 4 2\n0,1 0:1.5 3:2\n1 2:0.5\n")
+    >>> rows = load_retrieval_file("tiny.txt")
+    >>> rows.features.toarray()
+    array([[1.5, 0. , 0. , 2. ],
+           [0. , 0. , 0.5, 0. ]])
     """
     chunks = list(read_retrieval_file(path))
     return LabelledRows(
@@ -240,6 +275,8 @@ def precision_at_k(scores: Any, labels: Any, k: SupportsIndex) -> float:
             raise ValueError(f"labels of shape {labels.shape} must hold 0 or 1 only, got {wrong[0]:g}")
     elif not issparse(labels):
         return float(np.sum(top == require_labels("labels", labels, n, n_labels)[:, None]) / (n * depth))
+    else:
+        require_array("labels", labels.data, allow_empty=True)
     if labels.shape != values.shape:
         raise ValueError(f"labels must have the shape of scores, {values.shape}, got {labels.shape}")
     chosen = csr_array((np.ones(top.size), top.ravel(), depth * np.arange(n + 1)), shape=values.shape)
@@ -285,6 +322,12 @@ def _rows(
             except ValueError as error:
                 raise RetrievalFileError(f"{path}, line {number}: {error}") from None
             n_read += 1
+            if n_read == n_points and not line.endswith("\n"):
+                warnings.warn(
+                    f"{path}, line {number}: the last row has no newline at its end, as if the file had been cut",
+                    RetrievalFileWarning,
+                    stacklevel=2,
+                )
             yield row
         elif line.strip():
             raise RetrievalFileError(
@@ -316,6 +359,13 @@ def _parse(line: str, n_features: int, n_labels: int) -> tuple[np.ndarray, np.nd
     if not np.all(np.isfinite(values)):
         raise ValueError("values must be at most about 1.8e308 in size, got a larger one")
     return labels.astype(np.int64), features.astype(np.int64), values
+
+
+def _require_entries(name: str, matrix: csr_array, allowed: np.ndarray, rule: str) -> None:
+    if not np.all(allowed):
+        where = int(np.argmin(allowed))
+        row = int(np.searchsorted(matrix.indptr, where, side="right")) - 1
+        raise ValueError(f"{name} {rule}, got {float(matrix.data[where])!r} in row {row}")
 
 
 def _first_repeated(numbers: np.ndarray) -> int:

@@ -29,6 +29,7 @@ from kdtheory import (
     teacher_error,
     temper,
 )
+from kdtheory.double_distillation import double_distillation_loss_and_gradient
 
 LIBRARIES = {"numpy": np, "array_api_strict": array_api_strict, "jax": jnp}
 
@@ -173,6 +174,32 @@ def test_the_gradient_is_that_of_the_loss(ranking):
     scores = scores / max(1.0, 0.01 * np.max(np.abs(scores)))
     derivative = jax.grad(lambda f: jnp.sum(double_distillation_loss(f, p, psi)))(jnp.asarray(scores))
     np.testing.assert_allclose(double_distillation_gradient(scores, p, psi), derivative, atol=1e-11)
+
+
+@given(rankings())
+def test_loss_and_gradient_together_are_those_alone(ranking):
+    loss, gradient = double_distillation_loss_and_gradient(*ranking)
+    size = np.max(np.abs(ranking[0]))
+    np.testing.assert_allclose(loss, double_distillation_loss(*ranking), rtol=1e-12, atol=1e-13 * size)
+    np.testing.assert_allclose(gradient, double_distillation_gradient(*ranking), atol=1e-13 * max(1.0, size))
+
+
+@pytest.mark.parametrize("gap", [600.0, 700.0, 708.0, 720.0, 744.0, 800.0])
+def test_loss_and_gradient_together_have_all_digits_where_exponentials_underflow(gap):
+    """The best score is no negative, so all that others compete with is as small as themselves."""
+    scores, p, psi = [[0.0, -gap, -gap - 1.0]], [[0.0, 1.0, 0.0]], [[0.0, 1.0, 1.0]]
+    loss, gradient = double_distillation_loss_and_gradient(scores, p, psi)
+    share = 1.0 / (1.0 + np.e)
+    np.testing.assert_allclose(loss, np.log1p(np.exp(-1.0)), rtol=1e-12)
+    np.testing.assert_allclose(gradient, [[0.0, -share, share]], rtol=1e-12)
+    np.testing.assert_allclose(double_distillation_gradient(scores, p, psi), gradient, rtol=1e-10)
+
+
+def test_loss_and_gradient_together_are_traced_by_jax():
+    arguments = jnp.asarray([[0.0, 0.0, 5.0]]), jnp.asarray([[1.0, 0.0, 0.0]]), jnp.asarray([[1.0, 1.0, 0.0]])
+    loss, gradient = jax.jit(double_distillation_loss_and_gradient)(*arguments)
+    np.testing.assert_allclose(loss, [np.log(2.0)], rtol=1e-12)
+    np.testing.assert_allclose(gradient, [[-0.5, 0.5, 0.0]], atol=1e-12)
 
 
 @given(rankings())
