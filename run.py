@@ -13,6 +13,7 @@ the versions of constraints/neural-tangents.txt. Arguments behind the task go to
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import importlib.util
 import os
@@ -103,9 +104,14 @@ def compile_constraints(environment: Environment, output: Path) -> None:
 
 
 def figures(*arguments: str) -> None:
-    """Run every example script."""
+    """Run every example script at its quick size, with one BLAS thread."""
+    parser = argparse.ArgumentParser(prog="run.py figures", description="Draw every figure at its quick size.")
+    parser.add_argument("--output", metavar="FOLDER", default=ROOT / "figures", help="where to write them, %(default)s")
+    known, others = parser.parse_known_args(arguments)
+    if others:
+        parser.error(f"the scripts do not all know {' '.join(others)}: run one by itself, see examples/NAME.py --help")
     for script in sorted((ROOT / "examples").glob("fig_*.py")):
-        run(MAIN.program("python"), script, *arguments)
+        run(MAIN.program("python"), script, "--output", Path(known.output).absolute(), **ONE_THREAD)
 
 
 def test(*arguments: str) -> None:

@@ -13,7 +13,6 @@ x_train and y_train.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import matplotlib as mpl
@@ -30,7 +29,7 @@ from kdtheory import (
     flow_trajectories,
     matched_student_time,
 )
-from kdtheory.figures import STUDENT, STYLE, TEACHER, component_lengths, draw_eigenspace, save_figures
+from kdtheory.figures import STUDENT, STYLE, TEACHER, component_lengths, draw_eigenspace, figure_parser, save_figures
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 N_IMAGES, N_FEATURES, WRONG_LABELS = 1000, 2000, 0.2
@@ -107,8 +106,7 @@ def read_mnist(file: Path) -> tuple[np.ndarray, np.ndarray]:
 
 if __name__ == "__main__":
     mpl.use("Agg")
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = figure_parser(__doc__, OUTPUT)
     parser.add_argument("--mnist", type=Path, metavar="FILE", help="MNIST as an .npz file with x_train and y_train")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", default=OUTPUT, help="where to write the figure")
     arguments = parser.parse_args()
     save_figures(main(None if arguments.mnist is None else read_mnist(arguments.mnist)), arguments.output)

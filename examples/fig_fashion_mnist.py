@@ -1,13 +1,18 @@
-"""Bias and noise in a teacher of images: the nearer it stays to the probabilities of a strong one, the better.
+"""Bias and noise in a teacher of images: of equally biased ones, those nearer to a strong one teach better.
 
 Menon et al. (2020), Figure 4(b): a network with hidden layers of 128 and 10 units stands for the Bayes probabilities.
-Its own are mixed with equal ones (bias α), and noise of standard deviation σ² is added to its logits (eq. 16). The
-student is a linear logistic regression on the training points of which the network is least certain. AUC of the
-student, one class against the rest, against the mean squared error (MSE) of its teacher on these points, and dashed
-that of a student of the labels. The trials have networks, noise and points of their own.
+Teachers are the network with bias α, the share of equal probabilities mixed into its own, and noise σ, which is added
+to its logits with standard deviation σ² (eq. 16). The student is a linear logistic regression on the training points of
+which the network is least certain. Drawn is the AUC of the student, one class against the rest, against the mean
+squared error (MSE) of its teacher's probabilities against the network's on these points, and dashed that of a student
+of the labels. For equal α the AUC falls as the MSE grows; between teachers of different α an equal MSE does not make
+equal students. On Fashion-MNIST the labels teach least of all, since they are those of the points that are hardest to
+tell; on the digits they teach about as well as the network itself, and all distorted teachers, on average, worse. The
+trials have networks, noise and points of their own.
 
 Built in: the digits of scikit-learn, with 200 points for the student. With `--data FOLDER` Fashion-MNIST from
-FOLDER/fashion_mnist.npz (arrays x_train, y_train, x_test and y_test), with 2,500 points as in the paper.
+FOLDER/fashion_mnist.npz (arrays x_train, y_train, x_test and y_test), with `--data openml` fetched from OpenML into
+scikit-learn's cache; with `--full` all of it, and 2,500 points for the student as in the paper.
 """
 
 from __future__ import annotations
@@ -31,7 +36,15 @@ from sklearn.neural_network import MLPClassifier
 from kdtheory import teacher_error
 from kdtheory.datasets import load_fashion_mnist
 from kdtheory.estimators import SoftLabelClassifier
-from kdtheory.figures import STYLE, draw_level, draw_student_against_teacher, mean_and_error, save_figures
+from kdtheory.figures import (
+    STYLE,
+    draw_equal_noise,
+    draw_legend,
+    draw_level,
+    draw_student_against_teacher,
+    mean_and_error,
+    save_figures,
+)
 from kdtheory.figures.trials import run_trials, trial_parser
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
@@ -48,19 +61,23 @@ class Images(NamedTuple):
     y_test: np.ndarray
     n_student: int
 
+    def head(self, n_train: int, n_test: int, *, n_student: int) -> Images:
+        """Return the first images."""
+        return Images(self.X[:n_train], self.y[:n_train], self.X_test[:n_test], self.y_test[:n_test], n_student)
+
 
 def main(
-    full: bool = False, trials: int | None = None, jobs: int | None = None, folder: Path | None = None
+    full: bool = False, trials: int | None = None, jobs: int | None = None, fashion: Images | None = None
 ) -> dict[str, Figure]:
     """Print errors of teachers and scores of students, and return the figure by file name."""
-    images = read_digits() if folder is None else read_fashion(folder)
-    if folder is not None and not full:
-        images = Images(images.X[:6000], images.y[:6000], images.X_test[:2000], images.y_test[:2000], 250)
-    n_trials = trials or (10 if full else 4)
+    images = read_digits() if fashion is None else fashion if full else fashion.head(6000, 2000, n_student=250)
+    n_trials = (10 if full else 4) if trials is None else trials
     run = run_trials(partial(learn, images), n_trials, jobs=jobs, title="figure 4(b)")
     print_table(run)
     with plt.style.context(STYLE):
-        return {"fashion_mnist": draw(run, "digits" if folder is None else "Fashion-MNIST")}
+        if fashion is None:
+            return {"digits_teacher": draw(run, "digits")}
+        return {"fashion_mnist": draw(run, f"Fashion-MNIST, {len(images.X):,} images")}
 
 
 def read_digits() -> Images:
@@ -70,8 +87,8 @@ def read_digits() -> Images:
     return Images(X, y, X_test, y_test, n_student=200)
 
 
-def read_fashion(folder: Path) -> Images:
-    """Read Fashion-MNIST."""
+def read_fashion(folder: str | Path | None) -> Images:
+    """Read Fashion-MNIST from a folder, or from OpenML."""
     images = load_fashion_mnist(folder)
     X, X_test = (each.reshape(-1, 784).astype(np.float32) / 255.0 for each in (images.x_train, images.x_test))
     return Images(X, images.y_train, X_test, images.y_test, n_student=2500)
@@ -83,7 +100,8 @@ def learn(images: Images, seed: int) -> dict[str, np.ndarray]:
     certain = np.max(network.predict_proba(images.X), axis=1)
     least = np.argsort(certain)[: images.n_student]
     X = images.X[least].astype(float)
-    logits = network.predict_log_proba(images.X[least]).astype(float)
+    probabilities = network.predict_proba(images.X[least])
+    logits = np.log(np.maximum(probabilities, np.finfo(probabilities.dtype).tiny)).astype(float)
     strong = softmax(logits, axis=1)
     noise = np.random.default_rng(seed).standard_normal(strong.shape)
     errors, scores = [], []
@@ -109,35 +127,50 @@ def score(X: np.ndarray, targets: np.ndarray, images: Images) -> float:
 
 
 def print_table(run: dict[str, np.ndarray]) -> None:
-    """Print the error of every teacher with the score of its student, and their rank correlation."""
+    """Print the error of every teacher with the score of its student, and their rank correlations."""
     print("accuracy of {} networks: {:.4f} ± {:.4f}".format(len(run["labels"]), *mean_and_error(run["accuracy"])))
     print("AUC of the students of labels: {:.4f} ± {:.4f}".format(*mean_and_error(run["labels"])))
-    print("alpha, sigma: MSE of the teacher, AUC of its student ± standard error")
+    print("alpha, sigma: MSE of the teacher against the network, AUC of its student ± standard error")
     for k, bias in enumerate(BIASES):
         for j, noise in enumerate(NOISES):
             mean, error = mean_and_error(run["score"][:, k, j])
             print(f"{bias:5.1f}, {noise:5.1f}: {np.mean(run['error'][:, k, j]):.4f}, {mean:.4f} ± {error:.4f}")
-    means = (np.mean(run[name], axis=0).ravel() for name in ("error", "score"))
-    print(f"rank correlation of the means of MSE and AUC: {spearmanr(*means).statistic:.3f}")
+    error, auc = np.mean(run["error"], axis=0), np.mean(run["score"], axis=0)
+    print(f"rank correlation of the means of MSE and AUC: {spearmanr(error.ravel(), auc.ravel()).statistic:.3f}")
+    for k, bias in enumerate(BIASES):
+        print(f"with alpha = {bias:g}: {spearmanr(error[k], auc[k]).statistic:.3f}")
+    for j, noise in enumerate(NOISES):
+        print(f"with sigma = {noise:g}: {spearmanr(error[:, j], auc[:, j]).statistic:.3f}")
 
 
 def draw(run: dict[str, np.ndarray], title: str) -> Figure:
     """Draw scores of students against errors of teachers, a line for each bias."""
-    figure, axes = plt.subplots(figsize=(5.5, 3.0))
+    figure, axes = plt.subplots(figsize=(5.5, 3.4))
     colors = mpl.colormaps["plasma"](np.linspace(0.0, 0.85, len(BIASES)))
-    for k, (bias, color) in enumerate(zip(BIASES, colors, strict=True)):
-        label = rf"teachers with $\alpha = {bias:g}$, $\sigma = {NOISES[0]:g} \ldots {NOISES[-1]:g}$"
-        draw_student_against_teacher(axes, run["error"][:, k], run["score"][:, k], label, color=color)
-    draw_level(axes, run["labels"], "student of the labels")
-    axes.set_title(title)
-    axes.legend()
+    for k, (bias, color, marker) in enumerate(zip(BIASES, colors, "osDv", strict=True)):
+        label = rf"bias $\alpha = {bias:g}$"
+        draw_student_against_teacher(
+            axes, run["error"][:, k], run["score"][:, k], label, color=color, marker=marker, fillstyle="none"
+        )
+    labels = [rf"$\sigma = {noise:g}$" for noise in NOISES]
+    draw_equal_noise(axes, run["error"], run["score"], labels, [(0, 3, 9)] * len(NOISES))
+    draw_level(axes, run["labels"], "labels")
+    axes.set(
+        xlabel="teacher's MSE against the network",
+        title=rf"{title}; thin lines: equal noise $\sigma$ (std. $\sigma^2$ on logits)",
+    )
+    draw_legend(figure, [axes], n_trials=len(run["labels"]), ncols=5)
     return figure
 
 
 if __name__ == "__main__":
     mpl.use("Agg")
     parser = trial_parser(__doc__, OUTPUT)
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder with fashion_mnist.npz")
+    parser.add_argument("--data", metavar="FOLDER", help="folder with fashion_mnist.npz, or `openml` to fetch it")
     arguments = parser.parse_args()
+    try:
+        fashion = read_fashion(None if arguments.data == "openml" else arguments.data) if arguments.data else None
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
     jobs = arguments.jobs or (-1 if arguments.full else 1)
-    save_figures(main(arguments.full, arguments.trials, jobs, arguments.data), arguments.output)
+    save_figures(main(arguments.full, arguments.trials, jobs, fashion), arguments.output)

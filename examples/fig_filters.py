@@ -19,7 +19,7 @@ import scipy.optimize
 from matplotlib.figure import Figure
 
 from kdtheory import Distilled, Filter, GradientDescent, GradientFlow, Ridge, SelfDistillation
-from kdtheory.figures import STYLE, draw_exaggeration, draw_filters, save_figures
+from kdtheory.figures import STYLE, draw_exaggeration, draw_filters, figure_parser, save_figures
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 SPECTRUM = np.geomspace(1e-3, 1e3, 121)
@@ -72,5 +72,6 @@ def training_filters() -> dict[str, Filter]:
 
 
 if __name__ == "__main__":
+    folder = figure_parser(__doc__, OUTPUT).parse_args().output
     mpl.use("Agg")
-    save_figures(main(), OUTPUT)
+    save_figures(main(), folder)

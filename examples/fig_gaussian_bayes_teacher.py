@@ -1,11 +1,13 @@
 """A student of the Bayes probabilities needs fewer points than one of the labels: the fewer, the more they overlap.
 
 Menon et al. (2020), Figure 2: logistic regression (scikit-learn's, C = 1) on two Gaussian classes in 10 dimensions.
-Area under the ROC curve (AUC) on fresh points, and below the gain of Bayes probabilities over labels: (a) against the
-number of points, with the printed means ±1 per coordinate, where the classes hardly overlap and no gain can be seen,
-and with means ±0.3; (b) against the distance of the means, for 100 points. The gain shrinks as points are added, and
-grows as the means approach, except at the very end. It is larger without a penalty: the Bayes probabilities then give
-θ* itself from 11 points on. The table has reference values of an independent run of 100 trials beside it.
+Area under the ROC curve (AUC) on fresh points, and below the gain of Bayes probabilities over labels: against the
+number of points as in Figure 2(a), (a) with the means ±1 per coordinate that the paper prints, where the classes hardly
+overlap and no gain can be seen, and (b) with means ±0.3; (c) as in Figure 2(b) against the distance of the means, for
+100 points. The gain shrinks as points are added, and grows as the means approach, except at the very end. It is larger
+without a penalty: the Bayes probabilities then give θ* itself from 11 points on. The oracle is the AUC of the Bayes
+probabilities on the same test points. Gains below 1e-4 are drawn on a linear scale. The table has the values of another
+100 trials beside it, and their standard errors where they are known.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from kdtheory.estimators import SoftLabelClassifier
-from kdtheory.figures import STYLE, draw_oracle, draw_trials, mean_and_error, save_figures
+from kdtheory.figures import STYLE, draw_legend, draw_oracle, draw_trials, mean_and_error, save_figures
 from kdtheory.figures.trials import run_trials, trial_parser
 from kdtheory.problems import BinarySample, GaussianClasses
 
@@ -30,50 +32,52 @@ SIZES = (10, 20, 50, 100, 500, 1000, 5000)
 MEANS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 PRINTED, INFORMATIVE = GaussianClasses(mean=1.0), GaussianClasses(mean=0.3)
 REFERENCE_SIZES = {
-    10: (0.792, 0.878, 0.086, 0.150),
-    20: (0.826, 0.903, 0.077, 0.135),
-    50: (0.869, 0.910, 0.041, 0.060),
-    100: (0.888, 0.910, 0.0226, 0.0262),
-    500: (0.906, 0.910, 0.0042, 0.0043),
-    1000: (0.9079, 0.9103, 0.0024, 0.0024),
-    5000: (0.9099, 0.9103, 0.0004, 0.0004),
+    10: ("0.792", "0.878", "0.086 ± 0.006", "0.150"),
+    20: ("0.826", "0.903", "0.077 ± 0.004", "0.135"),
+    50: ("0.869", "0.910", "0.041 ± 0.002", "0.060"),
+    100: ("0.888", "0.910", "0.0226 ± 0.0012", "0.0262"),
+    500: ("0.906", "0.910", "0.0042 ± 0.0002", "0.0043"),
+    1000: ("0.9079", "0.9103", "0.0024 ± 0.0001", "0.0024"),
+    5000: ("0.9099", "0.9103", "0.0004", "0.0004"),
 }
-"""AUC of labels and of Bayes probabilities, gain, and gain without a penalty, for means ±0.3."""
-REFERENCE_MEANS = {0.05: 0.051, 0.1: 0.053, 0.2: 0.033, 0.3: 0.023, 0.5: 0.0059, 0.75: 0.0002, 1.0: 1e-6}
-"""Gain for 100 points, by the mean of a coordinate."""
+"""AUC of labels and of Bayes probabilities, gain, and gain without a penalty, for means ±0.3, of another 100 trials."""
+REFERENCE_MEANS = {0.05: "0.051", 0.1: "0.053", 0.2: "0.033", 0.3: "0.023", 0.5: "0.0059", 0.75: "0.0002", 1.0: "1e-06"}
+"""Gain for 100 points, by the mean of a coordinate, of another 100 trials."""
 
 
 def main(full: bool = False, trials: int | None = None, jobs: int | None = None) -> dict[str, Figure]:
     """Print the gains beside the reference values, and return the figure by file name."""
-    n_trials, n_test = trials or (100 if full else 20), 10_000 if full else 2_000
-    runs = {
-        title: run_trials(partial(trial, n_test=n_test), n_trials, jobs=jobs, title=f"figure 2, {title}")
+    n_trials, n_test = (100 if full else 20) if trials is None else trials, 10_000 if full else 2_000
+    printed, informative, free, approaching = (
+        run_trials(partial(trial, n_test=n_test), n_trials, jobs=jobs, title=f"figure 2, {title}")
         for title, trial in (
-            ("(a) means ±1", partial(learn_sizes, PRINTED)),
-            ("(a) means ±0.3", partial(learn_sizes, INFORMATIVE)),
-            ("(a) means ±0.3, no penalty", partial(learn_sizes, INFORMATIVE, C=np.inf)),
-            ("(b) 100 points", learn_means),
+            ("means ±1", partial(learn_sizes, PRINTED)),
+            ("means ±0.3", partial(learn_sizes, INFORMATIVE)),
+            ("means ±0.3, no penalty", partial(learn_sizes, INFORMATIVE, C=np.inf)),
+            ("100 points", learn_means),
         )
-    }
-    print_sizes(*(runs[f"(a) means ±{title}"] for title in ("1", "0.3", "0.3, no penalty")))
-    print_means(runs["(b) 100 points"])
+    )
+    print_sizes(printed, informative, free)
+    print_means(approaching)
     with plt.style.context(STYLE):
-        return {"gaussian_bayes_teacher": draw(runs)}
+        return {"gaussian_bayes_teacher": draw(printed, informative, free, approaching)}
 
 
 def learn_sizes(problem: GaussianClasses, seed: int, *, n_test: int, C: float = 1.0) -> dict[str, np.ndarray]:
-    """AUC of both students for every number of points."""
+    """AUC of both students for every number of points, and of the oracle."""
     rng = np.random.default_rng(seed)
     test = problem.sample(n_test, rng)
-    return gather([learn(sample_both(problem, size, rng), test, C) for size in SIZES])
+    oracle = score_oracle(test)
+    return gather([(*learn(sample_both(problem, size, rng), test, C), oracle) for size in SIZES])
 
 
 def learn_means(seed: int, *, n_test: int) -> dict[str, np.ndarray]:
-    """AUC of both students for every distance of the means, with the same labels and noise."""
+    """AUC of both students and of the oracle for every distance of the means, with the same labels and noise."""
     rounds = []
     for mean in MEANS:
         rng, problem = np.random.default_rng(seed), GaussianClasses(mean=mean)
-        rounds.append(learn(sample_both(problem, 100, rng), problem.sample(n_test, rng), C=1.0))
+        sample, test = sample_both(problem, 100, rng), problem.sample(n_test, rng)
+        rounds.append((*learn(sample, test, C=1.0), score_oracle(test)))
     return gather(rounds)
 
 
@@ -92,74 +96,84 @@ def learn(sample: BinarySample, test: BinarySample, C: float) -> tuple[float, fl
     return scores[0], scores[1]
 
 
-def gather(scores: list[tuple[float, float]]) -> dict[str, np.ndarray]:
-    """Scores of labels and of Bayes probabilities, by name."""
-    labels, bayes = np.transpose(scores)
-    return {"labels": labels, "Bayes": bayes, "gain": bayes - labels}
+def score_oracle(test: BinarySample) -> float:
+    """AUC of the Bayes probabilities themselves."""
+    return float(roc_auc_score(test.y, test.bayes_probabilities[:, 1]))
+
+
+def gather(scores: list[tuple[float, float, float]]) -> dict[str, np.ndarray]:
+    """Scores of labels, of Bayes probabilities and of the oracle, by name."""
+    labels, bayes, oracle = np.transpose(scores)
+    return {"labels": labels, "Bayes": bayes, "gain": bayes - labels, "oracle": oracle}
 
 
 def print_sizes(printed: dict[str, np.ndarray], run: dict[str, np.ndarray], free: dict[str, np.ndarray]) -> None:
     """Print AUCs and gains against the number of points, beside the reference values."""
-    print(f"AUC of {len(run['gain'])} trials, means ±0.3, oracle {INFORMATIVE.oracle_auc:.4f}; [reference]")
-    heads = ("one-hot", "Bayes-distilled", "gain", "gain, no penalty")
+    oracle, error = mean_and_error(run["oracle"][:, 0])
+    print(f"AUC of {len(run['gain'])} trials, means ±0.3; mean ± standard error [of another 100 trials]")
+    print(f"oracle: exactly {INFORMATIVE.oracle_auc:.4f}, on the test points {oracle:.4f} ± {error:.4f}")
+    heads = (("one-hot", 26), ("Bayes-distilled", 26), ("gain", 38), ("gain, no penalty", 28))
     print(
-        f"{'N':>5}  " + "".join(f"{head:<27}" for head in heads) + f"gain, means ±1 (oracle {PRINTED.oracle_auc:.6f})"
+        f"{'N':>5}  "
+        + "".join(f"{head:<{width}}" for head, width in heads)
+        + f"gain, means ±1 (oracle {PRINTED.oracle_auc:.6f})"
     )
     for k, size in enumerate(SIZES):
         columns = (run["labels"], run["Bayes"], run["gain"], free["gain"])
         cells = [
-            f"{compare(column[:, k], reference):<27}"
-            for column, reference in zip(columns, REFERENCE_SIZES[size], strict=True)
+            f"{'{:.4f} ± {:.4f}'.format(*mean_and_error(column[:, k])) + f' [{reference}]':<{width}}"
+            for column, reference, (_, width) in zip(columns, REFERENCE_SIZES[size], heads, strict=True)
         ]
         mean, error = mean_and_error(printed["gain"][:, k])
-        print(f"{size:5d}  " + "".join(cells) + f"{mean:.1e} ± {error:.0e}")
+        print(f"{size:5d}  " + "".join(cells) + f"{mean:.1e} ± {error:.1e}")
 
 
 def print_means(run: dict[str, np.ndarray]) -> None:
     """Print AUCs and gains against the distance of the means, beside the reference values."""
-    print(f"AUC of {len(run['gain'])} trials, 100 points; [reference]")
-    print(f"{'mean':>5} {'distance':>9} {'oracle':>9}  {'one-hot':<17}{'Bayes-distilled':<17}gain")
+    print(f"AUC of {len(run['gain'])} trials, 100 points; mean ± standard error [of another 100 trials]")
+    heads = "".join(f"{head:<19}" for head in ("on test points", "one-hot", "Bayes-distilled"))
+    print(f"{'mean':>5} {'distance':>9} {'exact oracle':>13}  {heads}gain")
     for k, mean in enumerate(MEANS):
         problem = GaussianClasses(mean=mean)
-        (labels, labels_error), (bayes, bayes_error) = (mean_and_error(run[name][:, k]) for name in ("labels", "Bayes"))
-        gain, gain_error = mean_and_error(run["gain"][:, k])
+        scores = "  ".join(
+            "{:.5f} ± {:.5f}".format(*mean_and_error(run[name][:, k])) for name in ("oracle", "labels", "Bayes")
+        )
+        gain, error = mean_and_error(run["gain"][:, k])
         print(
-            f"{mean:5.2f} {problem.distance:9.3f} {problem.oracle_auc:9.6f}  {labels:.4f} ± {labels_error:.4f}  "
-            f"{bayes:.4f} ± {bayes_error:.4f}  {gain:.1e} ± {gain_error:.0e} [{REFERENCE_MEANS[mean]:g}]"
+            f"{mean:5.2f} {problem.distance:9.3f} {problem.oracle_auc:13.6f}  {scores}  "
+            f"{gain:.2e} ± {error:.1e} [{REFERENCE_MEANS[mean]}]"
         )
 
 
-def compare(trials: np.ndarray, reference: float) -> str:
-    """Write a mean, its standard error and the reference value."""
-    mean, error = mean_and_error(trials)
-    return f"{mean:.4f} ± {error:.4f} [{reference:.4f}]"
-
-
-def draw(runs: dict[str, dict[str, np.ndarray]]) -> Figure:
+def draw(
+    printed: dict[str, np.ndarray],
+    informative: dict[str, np.ndarray],
+    free: dict[str, np.ndarray],
+    approaching: dict[str, np.ndarray],
+) -> Figure:
     """Draw AUCs above gains."""
-    figure, panels = plt.subplots(2, 3, figsize=(5.5, 3.9), sharex="col")
-    sizes, problems = np.array(SIZES), [GaussianClasses(mean=mean) for mean in MEANS]
-    distances = np.array([problem.distance for problem in problems])
+    figure, panels = plt.subplots(2, 3, figsize=(5.5, 4.1), sharex="col")
+    sizes, distances = np.array(SIZES), np.array([GaussianClasses(mean=mean).distance for mean in MEANS])
     columns = {
-        "(a) means ±1": (sizes, np.full(len(SIZES), PRINTED.oracle_auc)),
-        "(a) means ±0.3": (sizes, np.full(len(SIZES), INFORMATIVE.oracle_auc)),
-        "(b) 100 points": (distances, np.array([problem.oracle_auc for problem in problems])),
+        "(a) means ±1 (the paper's)": (printed, sizes),
+        "(b) means ±0.3": (informative, sizes),
+        "(c) 100 points": (approaching, distances),
     }
-    for (title, (x, oracle)), (above, below) in zip(columns.items(), panels.T, strict=True):
-        run = runs[title]
-        draw_oracle(above, x, oracle)
+    for (title, (run, x)), (above, below) in zip(columns.items(), panels.T, strict=True):
+        draw_oracle(above, x, run["oracle"])
         draw_trials(above, x, {"labels (one-hot)": run["labels"], "Bayes probabilities": run["Bayes"]})
         draw_trials(below, x, {"gain": run["gain"]}, first_color=2)
-        above.set_title(f"{title} (as printed)" if x is sizes and oracle[0] > 0.99 else title)
-        below.set(yscale="log", ylim=(1e-7, 0.4), xlabel="points $N$" if x is sizes else "distance $r$ of the means")
+        above.set_title(title)
+        below.axhline(0.0, color="0.6", linewidth=0.6, zorder=0)
+        below.set(xlabel="points $N$" if x is sizes else "distance $r$ of the means", ylim=(-1e-4, 0.4))
+        below.set_yscale("symlog", linthresh=1e-4, linscale=0.5)
+        below.minorticks_off()
         if x is sizes:
             above.set(xscale="log", ylim=(0.76, 1.01))
-    free = runs["(a) means ±0.3, no penalty"]["gain"]
-    draw_trials(panels[1, 1], sizes, {"gain, no penalty": free}, first_color=3)
+    draw_trials(panels[1, 1], sizes, {"gain, no penalty": free["gain"]}, first_color=3)
     panels[0, 0].set_ylabel("AUC")
     panels[1, 0].set_ylabel("gain in AUC")
-    above, below = panels[0, 1].get_legend_handles_labels(), panels[1, 1].get_legend_handles_labels()
-    figure.legend(above[0] + below[0], above[1] + below[1], loc="outside lower center", ncols=5)
+    draw_legend(figure, panels[:, 1], n_trials=len(printed["gain"]), ncols=5)
     return figure
 
 

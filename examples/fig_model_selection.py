@@ -12,7 +12,6 @@ airfoil and yacht sets of the UCI repository, each as `uci_NAME.npz`.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import matplotlib as mpl
@@ -27,7 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 from kdtheory.datasets import load_airfoil, load_concrete, load_yacht
 from kdtheory.estimators import SelfDistilledKernelRidgeCV
-from kdtheory.figures import STYLE, HeldOutErrorDisplay, LabelWeightsDisplay, save_figures
+from kdtheory.figures import STYLE, HeldOutErrorDisplay, LabelWeightsDisplay, figure_parser, save_figures
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 RIDGES = np.geomspace(1e-5, 1e2, 22)
@@ -83,11 +82,10 @@ def held_out_errors(X: np.ndarray, y: np.ndarray, n_splits: int) -> tuple[float,
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = figure_parser(__doc__, OUTPUT)
     parser.add_argument(
         "--data", type=Path, metavar="FOLDER", help="folder with uci_concrete.npz, uci_airfoil.npz, ..."
     )
-    parser.add_argument("--output", type=Path, metavar="FOLDER", default=OUTPUT, help="where to write the figure")
     parser.add_argument("--splits", type=int, metavar="N", default=4, help="how often a quarter is held out")
     arguments = parser.parse_args()
     mpl.use("Agg")

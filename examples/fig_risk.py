@@ -26,7 +26,7 @@ from kdtheory import (
     oracle_label_weights,
     selfdistill_closed_form,
 )
-from kdtheory.figures import STYLE, draw_risk, draw_separation, save_figures
+from kdtheory.figures import STYLE, draw_risk, draw_separation, figure_parser, save_figures
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 NOISE_VARIANCE = 0.25
@@ -118,5 +118,6 @@ def separate(eigenvalues: np.ndarray, signal: np.ndarray) -> dict[str, float]:
 
 
 if __name__ == "__main__":
+    folder = figure_parser(__doc__, OUTPUT).parse_args().output
     mpl.use("Agg")
-    save_figures(main(), OUTPUT)
+    save_figures(main(), folder)

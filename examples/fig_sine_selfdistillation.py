@@ -31,6 +31,7 @@ from kdtheory.figures import (
     draw_shrinkage,
     draw_shrinkage_ratios,
     draw_solutions,
+    figure_parser,
     save_figures,
     write_label_weights,
 )
@@ -113,5 +114,6 @@ def draw_case(axes: Axes, path: SelfDistillationPath, problem: SineProblem) -> N
 
 
 if __name__ == "__main__":
+    folder = figure_parser(__doc__, OUTPUT).parse_args().output
     mpl.use("Agg")
-    save_figures(main(), OUTPUT)
+    save_figures(main(), folder)

@@ -2,8 +2,10 @@
 
 Menon et al. (2020), Figure 7: the Bayes probabilities u of the Gaussian classes with means ±0.3 are distorted to
 Ψ_α(u), which is on the same side of 1/2, and taught to logistic regression (scikit-learn's, C = 1) on 100 points.
-(a) The distortion; as printed its upper branch leaves [0, 1] and is not the identity at α = 1, with a second factor
-1/2 it is. (b) AUC of the student, which falls as α grows, in the end still far above that of a student of labels.
+(a) The distortion, for four of the α; dotted as the paper prints it, where its upper branch leaves [0, 1] and is not
+the identity at α = 1; with a second factor 1/2 it is. (b) AUC of the student of Ψ_α(u) less that of the student of u on
+the same points, and so for the oracle, u itself, and for a student of labels: the AUC falls as α grows, and is in the
+end still far above that of the labels.
 """
 
 from __future__ import annotations
@@ -20,7 +22,16 @@ from sklearn.metrics import roc_auc_score
 
 from kdtheory import distort_probabilities
 from kdtheory.estimators import SoftLabelClassifier
-from kdtheory.figures import STYLE, draw_distortions, draw_level, draw_oracle, draw_trials, mean_and_error, save_figures
+from kdtheory.figures import (
+    STYLE,
+    draw_distortions,
+    draw_legend,
+    draw_level,
+    draw_oracle,
+    draw_trials,
+    mean_and_error,
+    save_figures,
+)
 from kdtheory.figures.trials import run_trials, trial_parser
 from kdtheory.problems import BinarySample, GaussianClasses
 
@@ -35,7 +46,7 @@ REFERENCE_LABELS = 0.8890
 
 def main(full: bool = False, trials: int | None = None, jobs: int | None = None) -> dict[str, Figure]:
     """Print scores of students beside the reference values, and return the figure by file name."""
-    n_trials, n_test = trials or (100 if full else 20), 10_000 if full else 2_000
+    n_trials, n_test = (100 if full else 20) if trials is None else trials, 10_000 if full else 2_000
     run = run_trials(partial(learn, n_test=n_test), n_trials, jobs=jobs, title="figure 7")
     print_table(run)
     with plt.style.context(STYLE):
@@ -43,11 +54,12 @@ def main(full: bool = False, trials: int | None = None, jobs: int | None = None)
 
 
 def learn(seed: int, *, n_test: int) -> dict[str, np.ndarray]:
-    """AUC of the student of labels, and of those of distorted probabilities."""
+    """AUC of the oracle, of the student of labels, and of those of distorted probabilities."""
     rng = np.random.default_rng(seed)
     sample, test = PROBLEM.sample(N_POINTS, rng), PROBLEM.sample(n_test, rng)
     distorted = [distort_probabilities(sample.bayes_probabilities[:, 1], amount=amount) for amount in AMOUNTS]
     return {
+        "oracle": np.array(roc_auc_score(test.y, test.bayes_probabilities[:, 1])),
         "labels": np.array(score(sample.y, sample, test)),
         "distorted": np.array([score(np.column_stack([1.0 - u, u]), sample, test) for u in distorted]),
     }
@@ -61,7 +73,9 @@ def score(targets: np.ndarray, sample: BinarySample, test: BinarySample) -> floa
 
 def print_table(run: dict[str, np.ndarray]) -> None:
     """Print scores, and how far they are below those of the Bayes teacher, beside the reference values."""
-    print(f"AUC of {len(run['labels'])} trials, oracle {PROBLEM.oracle_auc:.4f}; [reference]")
+    print(f"AUC of {len(run['labels'])} trials; mean ± standard error [of another 100 trials]")
+    oracle = "{:.4f} ± {:.4f}".format(*mean_and_error(run["oracle"]))
+    print(f"oracle: exactly {PROBLEM.oracle_auc:.4f}, on the test points {oracle}")
     print("labels {:.4f} ± {:.4f} [{:.4f}]".format(*mean_and_error(run["labels"]), REFERENCE_LABELS))
     print(f"{'alpha':>6}  {'student':<26}  below the student of Bayes probabilities")
     loss = run["distorted"][:, :1] - run["distorted"]
@@ -74,19 +88,21 @@ def print_table(run: dict[str, np.ndarray]) -> None:
 
 
 def draw(run: dict[str, np.ndarray]) -> Figure:
-    """Draw the distortion, and the scores of students against it."""
-    figure, (distortion, students) = plt.subplots(1, 2, figsize=(5.5, 2.6))
+    """Draw the distortion, and what the student loses by it."""
+    figure, (distortion, students) = plt.subplots(1, 2, figsize=(5.5, 3.0))
     draw_distortions(distortion, (1.0, 2.0, 5.0, 30.0))
     distortion.legend(loc="lower right", labelspacing=0.2)
-    amounts = np.array(AMOUNTS)
-    draw_oracle(students, amounts, np.full(len(amounts), PROBLEM.oracle_auc))
-    draw_trials(students, amounts, {"distorted probabilities": run["distorted"]}, first_color=1)
-    draw_level(students, run["labels"], "labels (one-hot)")
-    students.set(xscale="log", xlabel=r"distortion $\alpha$", ylabel="student's AUC", title="(b) students")
+    distortion.set_title(r"(a) teachers, for 4 of the $\alpha$")
+    amounts, undistorted = np.array(AMOUNTS), run["distorted"][:, 0]
+    draw_oracle(students, amounts, np.tile((run["oracle"] - undistorted)[:, None], len(amounts)))
+    draw_trials(students, amounts, {"distorted probabilities": run["distorted"] - undistorted[:, None]}, first_color=1)
+    draw_level(students, run["labels"] - undistorted, "labels (one-hot)")
+    students.set(xscale="log", xlabel=r"distortion $\alpha$", ylabel=r"student's AUC, less that for $\alpha = 1$")
     students.set_xticks([1, 3, 10, 30], labels=["1", "3", "10", "30"])
     students.minorticks_off()
-    students.legend(loc="center right")
-    distortion.set_title("(a) teachers")
+    students.locator_params(axis="y", nbins=5)
+    students.set_title(rf"(b) students, for {len(AMOUNTS)} values of $\alpha$")
+    draw_legend(figure, [students], n_trials=len(undistorted), ncols=3)
     return figure
 
 

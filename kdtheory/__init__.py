@@ -21,6 +21,7 @@ from kdtheory.constrained import ConstrainedPath, selfdistill_constrained
 from kdtheory.double_distillation import (
     double_distillation_gradient,
     double_distillation_loss,
+    double_distillation_loss_and_gradient,
     negative_weights_from_logits,
     negative_weights_from_probabilities,
 )
@@ -69,6 +70,7 @@ from kdtheory.soft_labels import (
     best_label_smoothing,
     distort_probabilities,
     label_smoothing_error,
+    noisy_sigmoid_error,
     noisy_sigmoid_teacher,
     smooth_labels,
     teacher_error,
@@ -142,6 +144,7 @@ __all__ = [
     "distort_probabilities",
     "double_distillation_gradient",
     "double_distillation_loss",
+    "double_distillation_loss_and_gradient",
     "effective_dof",
     "empirical_risk",
     "estimate_noise_variance",
@@ -161,6 +164,7 @@ __all__ = [
     "matched_student_time",
     "negative_weights_from_logits",
     "negative_weights_from_probabilities",
+    "noisy_sigmoid_error",
     "noisy_sigmoid_teacher",
     "oracle_label_weights",
     "out_of_sample_risk",

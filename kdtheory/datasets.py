@@ -53,15 +53,20 @@ def load_mnist(folder: str | PathLike[str] | None = None) -> Bunch:
     Raises
     ------
     FileNotFoundError
-        If the folder has no such file.
+        If there is no such folder, or it has no such file.
+    NotADirectoryError
+        If the folder is a file.
     ValueError
         If the file has another checksum or lacks an array, or what OpenML sends has another shape.
+    TypeError
+        If the folder is no path.
     ConnectionError
         If OpenML cannot be reached, and its set is not in the cache.
 
     Notes
     -----
-    On OpenML: `mnist_784`, version 1.
+    The file holds what is returned, as arrays of these names; its checksum is in `SHA256`. On OpenML: `mnist_784`,
+    version 1.
     """
     if folder is not None:
         return _read("mnist", folder, IMAGE_ARRAYS)
@@ -83,12 +88,12 @@ def load_fashion_mnist(folder: str | PathLike[str] | None = None) -> Bunch:
 
     Raises
     ------
-    FileNotFoundError, ValueError, ConnectionError
+    OSError, ValueError, TypeError
         As for `load_mnist`.
 
     Notes
     -----
-    On OpenML: `Fashion-MNIST`, version 1.
+    The file is laid out as that of `load_mnist`. On OpenML: `Fashion-MNIST`, version 1.
     """
     if folder is not None:
         return _read("fashion_mnist", folder, IMAGE_ARRAYS)
@@ -112,12 +117,12 @@ def load_cifar10(folder: str | PathLike[str] | None = None) -> Bunch:
 
     Raises
     ------
-    FileNotFoundError, ValueError, ConnectionError
+    OSError, ValueError, TypeError
         As for `load_mnist`.
 
     Notes
     -----
-    On OpenML: `CIFAR_10`, version 1.
+    The file is laid out as that of `load_mnist`. On OpenML: `CIFAR_10`, version 1.
     """
     if folder is not None:
         return _read("cifar10", folder, IMAGE_ARRAYS)
@@ -143,12 +148,13 @@ def load_airfoil(folder: str | PathLike[str] | None = None) -> Bunch:
 
     Raises
     ------
-    FileNotFoundError, ValueError, ConnectionError
+    OSError, ValueError, TypeError
         As for `load_mnist`.
 
     Notes
     -----
-    On OpenML: data set 44957, `airfoil_self_noise`. Source: the UCI machine learning repository.
+    The file holds what is returned, as arrays of these names; its checksum is in `SHA256`. On OpenML: data set 44957,
+    `airfoil_self_noise`. Source: the UCI machine learning repository.
     """
     return _regression_set("uci_airfoil", folder, (1503, 5), data_id=44957)
 
@@ -168,12 +174,13 @@ def load_concrete(folder: str | PathLike[str] | None = None) -> Bunch:
 
     Raises
     ------
-    FileNotFoundError, ValueError, ConnectionError
+    OSError, ValueError, TypeError
         As for `load_mnist`.
 
     Notes
     -----
-    On OpenML: data set 44959, `concrete_compressive_strength`. Source: the UCI machine learning repository.
+    The file is laid out as that of `load_airfoil`. On OpenML: data set 44959, `concrete_compressive_strength`. Source:
+    the UCI machine learning repository.
     """
     return _regression_set("uci_concrete", folder, (1030, 8), data_id=44959)
 
@@ -193,12 +200,13 @@ def load_yacht(folder: str | PathLike[str] | None = None) -> Bunch:
 
     Raises
     ------
-    FileNotFoundError, ValueError, ConnectionError
+    OSError, ValueError, TypeError
         As for `load_mnist`.
 
     Notes
     -----
-    On OpenML: `yacht_hydrodynamics`, version 1. Source: the UCI machine learning repository.
+    The file is laid out as that of `load_airfoil`. On OpenML: `yacht_hydrodynamics`, version 1. Source: the UCI
+    machine learning repository.
     """
     return _regression_set("uci_yacht", folder, (308, 6), name="yacht_hydrodynamics", version=1)
 
@@ -269,13 +277,25 @@ def _regression_set(own_name: str, folder: str | PathLike[str] | None, shape: tu
 
 
 def _read(name: str, folder: str | PathLike[str], arrays: tuple[str, ...]) -> Bunch:
-    path = Path(folder) / f"{name}.npz"
+    if not isinstance(folder, str | PathLike):
+        raise TypeError(f"folder must be a path, got {folder!r}")
+    place = Path(folder).expanduser()
+    path = place / f"{name}.npz"
+    if place.is_file():
+        raise NotADirectoryError(f"folder must be the folder that holds {path.name}, got the file {str(place)!r}")
+    if not place.is_dir():
+        raise FileNotFoundError(f"folder must exist, got {str(place)!r}, which does not")
     if not path.is_file():
-        raise FileNotFoundError(f"folder must hold {path.name}, got {str(folder)!r}, which does not")
+        raise FileNotFoundError(f"folder must hold {path.name}, got {str(place)!r}, which does not")
     with path.open("rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
         if checksum != SHA256[name]:
-            raise ValueError(f"{path} must have the sha256 {SHA256[name]}, got {checksum}: the file is not what it was")
+            loader = f"load_{name.removeprefix('uci_')}"
+            raise ValueError(
+                f"{path} is damaged, or another edition of the data: it must have the sha256 {SHA256[name]}, got"
+                f" {checksum}. {loader}() without a folder fetches the data from OpenML; its docstring says what the"
+                " file holds"
+            )
         file.seek(0)
         with np.load(file, allow_pickle=False) as stored:
             lacking = [array for array in arrays if array not in stored]

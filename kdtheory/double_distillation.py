@@ -18,6 +18,9 @@ from kdtheory._validation import (
 )
 from kdtheory.soft_labels import sigmoid
 
+_SMALLEST = 2.0**26
+"""Sums of exponentials that are this many times the smallest normal number have lost no digits by underflow."""
+
 
 def double_distillation_loss(scores: Any, probabilities: Any, negative_weights: Any) -> Array:
     """Loss of every point: each label a positive by its probability, against the others by their weights.
@@ -106,6 +109,51 @@ def double_distillation_gradient(scores: Any, probabilities: Any, negative_weigh
     log_normalisers = xp.logaddexp(f, others)
     as_negative = xp.exp(negatives + _others(xp, _log(xp, p) - log_normalisers))
     return as_negative - p * sigmoid(margins)
+
+
+def double_distillation_loss_and_gradient(
+    scores: Any, probabilities: Any, negative_weights: Any
+) -> tuple[Array, Array]:
+    """Loss of every point and its gradient, with the same exponentials: for optimisers that take both.
+
+    Parameters
+    ----------
+    scores, probabilities, negative_weights
+        As for `double_distillation_loss`.
+
+    Returns
+    -------
+    loss : array of shape (n,)
+    gradient : array of shape (n, n_classes)
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `double_distillation_loss`.
+
+    Notes
+    -----
+    Without the logarithms of `double_distillation_loss` and `double_distillation_gradient`, which are called where an
+    exponential is too small for a float. So losses much smaller than one have the rounding of one. Cost: less than half
+    of both.
+
+    Examples
+    --------
+    >>> double_distillation_loss_and_gradient([[0.0, 0.0, 5.0]], [[1.0, 0.0, 0.0]], [[1.0, 1.0, 0.0]])
+    (array([0.69314718]), array([[-0.5,  0.5,  0. ]]))
+    """
+    f, p, psi = _arguments(scores, probabilities, negative_weights)
+    xp = array_namespace(f)
+    shifted = f - xp.max(f, axis=1, keepdims=True)
+    exponentials = xp.exp(shifted)
+    negatives = psi * exponentials
+    own = (1.0 - psi) * exponentials
+    z = xp.sum(negatives, axis=1, keepdims=True) + own
+    if is_traced(z) or not bool(xp.min(z) > _SMALLEST * xp.finfo(z.dtype).smallest_normal):
+        return double_distillation_loss(f, p, psi), double_distillation_gradient(f, p, psi)
+    shares = p / z
+    loss = xp.sum(p * (xp.log(z) - shifted), axis=1)
+    return loss, negatives * xp.sum(shares, axis=1, keepdims=True) + own * shares - p
 
 
 def negative_weights_from_probabilities(probabilities: Any) -> Array:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import re
+import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -24,6 +27,10 @@ class RetrievalFileError(ValueError):
     """A file that is not in the Extreme Classification repository's text format; the message names the line."""
 
 
+class RetrievalFileWarning(UserWarning):
+    """A file that may have been cut inside its last row; the message names the line."""
+
+
 @dataclass(frozen=True, eq=False)
 class LabelledRows:
     """Rows of features, each with any number of relevant labels.
@@ -31,8 +38,14 @@ class LabelledRows:
     Attributes
     ----------
     features : csr_array or array of shape (n, n_features)
+        Finite. Data frames become arrays, and other sparse formats csr_array.
     labels : csr_array of shape (n, n_labels)
-        One where a label is relevant.
+        One where a label is relevant, and zero elsewhere.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For features that are not finite numbers, labels that are neither 0 nor 1, and different numbers of rows.
     """
 
     features: Any
@@ -40,17 +53,34 @@ class LabelledRows:
 
     def __post_init__(self) -> None:
         if not (issparse(self.labels) and self.labels.format == "csr"):
-            raise TypeError(f"labels must be a sparse array in CSR format, got {type(self.labels).__name__}")
-        if self.features.ndim != 2 or self.features.shape[0] != self.labels.shape[0]:
+            raise TypeError(
+                f"labels must be a sparse array in CSR format, got {type(self.labels).__name__}: wrap it in"
+                " scipy.sparse.csr_array"
+            )
+        if issparse(self.features):
+            features = csr_array(self.features)
+            _require_entries("features", features, np.isfinite(features.data), "must be finite")
+        else:
+            features = np.asarray(require_array("features", self.features, allow_empty=True))
+        if features.ndim != 2 or features.shape[0] != self.labels.shape[0]:
             raise ValueError(
                 f"features must be 2-dimensional with {self.labels.shape[0]} rows, as many as labels, got shape"
-                f" {self.features.shape}"
+                f" {features.shape}"
             )
+        labels = csr_array(self.labels)
+        if not labels.has_canonical_format:
+            labels = labels.copy()
+            labels.sum_duplicates()
+        _require_entries("labels", labels, (labels.data == 0) | (labels.data == 1), "must be 0 or 1")
+        object.__setattr__(self, "features", features)
+        object.__setattr__(self, "labels", labels)
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
 
     def __getitem__(self, rows: slice | np.ndarray) -> LabelledRows:
+        if not isinstance(rows, slice) and np.ndim(rows) != 1:
+            raise TypeError(f"rows must be a slice or an array of row numbers or bools, got {rows!r}")
         return LabelledRows(self.features[rows], self.labels[rows])
 
 
@@ -61,7 +91,8 @@ def read_retrieval_file(path: str | PathLike[str], *, chunk_rows: SupportsIndex 
     ----------
     path : path
         A text file with the header `n_points n_features n_labels` and a row `l1,l2,... f:v f:v ...` for every point;
-        labels l and features f count from 0. Rows without labels start with a space.
+        labels l and features f count from 0. Rows without labels start with a space. A name that ends in `.gz` is read
+        through gzip.
     chunk_rows : int, default 10000
         Largest number of rows of a chunk.
 
@@ -74,15 +105,22 @@ def read_retrieval_file(path: str | PathLike[str], *, chunk_rows: SupportsIndex 
     ------
     RetrievalFileError
         For a header or row that is malformed, numbers out of range, a label or feature that is twice in a row, and
-        more or fewer rows than the header says; it names the line. Rows of complete chunks before it are yielded.
+        more or fewer rows than the header says; it names the line. Rows of complete chunks before it are yielded. Also
+        for a compressed file that is damaged.
     FileNotFoundError
         If there is no such file.
     ValueError, TypeError
         For a chunk size that is not a positive integer.
 
+    Warns
+    -----
+    RetrievalFileWarning
+        If the last row has no newline at its end: a file that was cut inside this row reads as complete, without the
+        features after the cut.
+
     Notes
     -----
-    A file that was cut inside its last number reads as complete. Source of the format: Bhatia et al. (2016).
+    Source of the format: Bhatia et al. (2016). Memory: that of a chunk.
 
     Examples
     --------
@@ -95,7 +133,7 @@ def read_retrieval_file(path: str | PathLike[str], *, chunk_rows: SupportsIndex 
 
 
 def load_retrieval_file(path: str | PathLike[str]) -> LabelledRows:
-    """Read all of a file of the Extreme Classification repository.
+    r"""Read all of a file of the Extreme Classification repository.
 
     Parameters
     ----------
@@ -110,6 +148,20 @@ def load_retrieval_file(path: str | PathLike[str]) -> LabelledRows:
     ------
     RetrievalFileError, FileNotFoundError
         As for `read_retrieval_file`.
+
+    Warns
+    -----
+    RetrievalFileWarning
+        As for `read_retrieval_file`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> _ = Path("tiny.txt").write_text("2 4 2\n0,1 0:1.5 3:2\n1 2:0.5\n")
+    >>> rows = load_retrieval_file("tiny.txt")
+    >>> rows.features.toarray()
+    array([[1.5, 0. , 0. , 2. ],
+           [0. , 0. , 0.5, 0. ]])
     """
     chunks = list(read_retrieval_file(path))
     return LabelledRows(
@@ -183,8 +235,9 @@ def precision_at_k(scores: Any, labels: Any, k: SupportsIndex) -> float:
     ----------
     scores : array of shape (n, n_labels)
         Of equal scores that of the lower label number ranks first.
-    labels : array of n integers, or sparse array of shape (n, n_labels)
-        The relevant label of every row, or nonzero for all that are relevant. Rows without any count as 0.
+    labels : array of n integers, or sparse or dense array of shape (n, n_labels)
+        The relevant label of every row, or nonzero for all that are relevant, in a dense array 1. Rows without any
+        count as 0.
     k : int
         1 to n_labels.
 
@@ -215,8 +268,15 @@ def precision_at_k(scores: Any, labels: Any, k: SupportsIndex) -> float:
     if depth > n_labels:
         raise ValueError(f"k must be <= {n_labels}, the number of labels, got {k!r}")
     top = np.argsort(-values, axis=1, kind="stable")[:, :depth]
-    if not issparse(labels):
+    if not issparse(labels) and np.ndim(labels) == 2:
+        labels = np.asarray(require_array("labels", labels))
+        if not np.all((labels == 0.0) | (labels == 1.0)):
+            wrong = labels[(labels != 0.0) & (labels != 1.0)]
+            raise ValueError(f"labels of shape {labels.shape} must hold 0 or 1 only, got {wrong[0]:g}")
+    elif not issparse(labels):
         return float(np.sum(top == require_labels("labels", labels, n, n_labels)[:, None]) / (n * depth))
+    else:
+        require_array("labels", labels.data, allow_empty=True)
     if labels.shape != values.shape:
         raise ValueError(f"labels must have the shape of scores, {values.shape}, got {labels.shape}")
     chosen = csr_array((np.ones(top.size), top.ravel(), depth * np.arange(n + 1)), shape=values.shape)
@@ -224,13 +284,22 @@ def precision_at_k(scores: Any, labels: Any, k: SupportsIndex) -> float:
 
 
 def _chunks(path: Path, chunk_rows: int) -> Iterator[LabelledRows]:
-    with path.open(encoding="ascii", errors="replace") as file:
-        n_points, n_features, n_labels = _header(path, file.readline())
-        rows = _rows(path, file, n_points, n_features, n_labels)
-        while chunk := list(islice(rows, chunk_rows)):
-            labels, features, values = zip(*chunk, strict=True)
-            relevant = [np.ones(len(numbers)) for numbers in labels]
-            yield LabelledRows(_sparse(features, values, n_features), _sparse(labels, relevant, n_labels))
+    with _open(path) as file:
+        try:
+            n_points, n_features, n_labels = _header(path, file.readline())
+            rows = _rows(path, file, n_points, n_features, n_labels)
+            while chunk := list(islice(rows, chunk_rows)):
+                labels, features, values = zip(*chunk, strict=True)
+                relevant = [np.ones(len(numbers)) for numbers in labels]
+                yield LabelledRows(_sparse(features, values, n_features), _sparse(labels, relevant, n_labels))
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise RetrievalFileError(f"{path} must be a whole gzip file, as its name says: {error}") from error
+
+
+def _open(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="ascii", errors="replace")
+    return path.open(encoding="ascii", errors="replace")
 
 
 def _header(path: Path, line: str) -> tuple[int, int, int]:
@@ -253,6 +322,12 @@ def _rows(
             except ValueError as error:
                 raise RetrievalFileError(f"{path}, line {number}: {error}") from None
             n_read += 1
+            if n_read == n_points and not line.endswith("\n"):
+                warnings.warn(
+                    f"{path}, line {number}: the last row has no newline at its end, as if the file had been cut",
+                    RetrievalFileWarning,
+                    stacklevel=2,
+                )
             yield row
         elif line.strip():
             raise RetrievalFileError(
@@ -286,6 +361,13 @@ def _parse(line: str, n_features: int, n_labels: int) -> tuple[np.ndarray, np.nd
     return labels.astype(np.int64), features.astype(np.int64), values
 
 
+def _require_entries(name: str, matrix: csr_array, allowed: np.ndarray, rule: str) -> None:
+    if not np.all(allowed):
+        where = int(np.argmin(allowed))
+        row = int(np.searchsorted(matrix.indptr, where, side="right")) - 1
+        raise ValueError(f"{name} {rule}, got {float(matrix.data[where])!r} in row {row}")
+
+
 def _first_repeated(numbers: np.ndarray) -> int:
     distinct, counts = np.unique(numbers, return_counts=True)
     return int(distinct[np.argmax(counts > 1)])
@@ -293,6 +375,8 @@ def _first_repeated(numbers: np.ndarray) -> int:
 
 def _shown(text: str) -> str:
     """Beginning of a text, as an error shows it."""
+    if "\0" in text or text.count("\N{REPLACEMENT CHARACTER}") > len(text) // 10 + 1:
+        return "bytes that are no text: unpack the file first, unless its name ends in .gz"
     return repr(text.rstrip("\n")[:60])
 
 

@@ -1,6 +1,8 @@
 """Loading the example scripts as modules."""
 
 import importlib.util
+import runpy
+import sys
 from pathlib import Path
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -11,3 +13,13 @@ def load_example(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def call_example(name, *arguments, monkeypatch):
+    """Exit code of a script called with arguments, as from a shell."""
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+    try:
+        runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+    except SystemExit as stopped:
+        return stopped.code
+    return 0

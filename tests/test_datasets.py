@@ -97,8 +97,30 @@ def test_files_that_are_missing_or_changed_or_lack_an_array_are_refused(name, tm
         LOADERS[name](tmp_path)
     path.write_bytes(path.read_bytes() + b"\0")
     changed = hashlib.sha256(path.read_bytes()).hexdigest()
-    with pytest.raises(ValueError, match=f"must have the sha256 {datasets.SHA256[name]}, got {changed}"):
+    with pytest.raises(ValueError, match="is damaged, or another edition of the data") as info:
         LOADERS[name](tmp_path)
+    assert f"must have the sha256 {datasets.SHA256[name]}, got {changed}" in str(info.value)
+    assert f"{LOADERS[name].__name__}() without a folder fetches" in str(info.value)
+
+
+@pytest.mark.parametrize("name", LOADERS)
+@pytest.mark.usefixtures("no_network")
+def test_files_and_folders_that_are_not_there_and_what_is_no_path_are_told_apart(name, tmp_path):
+    (tmp_path / f"{name}.npz").touch()
+    with pytest.raises(NotADirectoryError, match=f"must be the folder that holds {name}.npz, got the file '{tmp_path}"):
+        LOADERS[name](tmp_path / f"{name}.npz")
+    with pytest.raises(FileNotFoundError, match=f"folder must exist, got '{tmp_path}/none', which does not"):
+        LOADERS[name](tmp_path / "none")
+    for wrong in (3, b"folder", ["folder"]):
+        with pytest.raises(TypeError, match="folder must be a path, got"):
+            LOADERS[name](wrong)
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    store(tmp_path, "mnist", monkeypatch, **images(np.random.default_rng(0), (28, 28)))
+    assert datasets.load_mnist("~").x_train.shape == (5, 28, 28)
 
 
 @pytest.mark.usefixtures("no_network")

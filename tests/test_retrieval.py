@@ -1,54 +1,25 @@
-"""Retrieval: the text format, precision of rankings, and students that rank labels."""
+"""Retrieval: the text format, rows with labels, and the precision of rankings."""
+
+import gzip
 
 import numpy as np
+import pandas as pd
 import pytest
-import scipy.optimize
-import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.sparse import csc_array, csr_array
+from scipy.sparse import csc_array, csr_array, csr_matrix
 
-from kdtheory import ranking
-from kdtheory.ranking import (
-    METHODS,
-    DistilledTargets,
-    DoubleDistilledTargets,
-    LinearRanker,
-    LogitDoubleDistilledTargets,
-    OneHotTargets,
-    compare_students,
-    precision_table,
-    ranking_objective,
-    train_ranker,
-)
 from kdtheory.retrieval import (
     LabelledRows,
     RetrievalFileError,
+    RetrievalFileWarning,
     labels_from_classes,
     load_retrieval_file,
     multiclass_examples,
     precision_at_k,
     read_retrieval_file,
 )
-from tests.examples import load_example
-
-
-def random_rows(seed, n=12, n_features=6, n_labels=5):
-    """Sparse rows, of which some have no label and some no feature."""
-    rng = np.random.default_rng(seed)
-    features = np.where(rng.random((n, n_features)) < 0.5, rng.standard_normal((n, n_features)), 0.0)
-    labels = (rng.random((n, n_labels)) < 0.4).astype(float)
-    features[1], labels[2], labels[3] = 0.0, 0.0, 1.0
-    return LabelledRows(csr_array(features), csr_array(labels))
-
-
-def write(path, rows, end="\n"):
-    lines = [f"{len(rows)} {rows.features.shape[1]} {rows.labels.shape[1]}"]
-    for features, labels in zip(rows.features.toarray(), rows.labels.toarray(), strict=True):
-        pairs = [f"{number}:{float(features[number])!r}" for number in np.flatnonzero(features)]
-        lines.append(" ".join([",".join(map(str, np.flatnonzero(labels))), *pairs]) or " ")
-    path.write_bytes((end.join(lines) + end).encode())
-    return path
+from tests.labelled_rows import random_rows, write
 
 
 def text_file(tmp_path, text):
@@ -74,6 +45,24 @@ def test_a_whole_file_is_its_chunks(tmp_path):
     found = load_retrieval_file(write(tmp_path / "rows.txt", rows))
     np.testing.assert_array_equal(found.features.toarray(), rows.features.toarray())
     np.testing.assert_array_equal(found.labels.toarray(), rows.labels.toarray())
+
+
+def test_compressed_files_are_read_by_their_ending(tmp_path):
+    rows = random_rows(1)
+    plain = write(tmp_path / "rows.txt", rows)
+    packed = tmp_path / "rows.txt.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
+    np.testing.assert_array_equal(load_retrieval_file(packed).features.toarray(), rows.features.toarray())
+    whole = packed.read_bytes()
+    changed = whole[:40] + bytes([whole[40] ^ 255]) + whole[41:]
+    for damaged in (whole[:-12], plain.read_bytes(), changed):
+        packed.write_bytes(damaged)
+        with pytest.raises(RetrievalFileError, match="must be a whole gzip file|line") as info:
+            load_retrieval_file(packed)
+        assert str(info.value).startswith(str(packed))
+    plain.write_bytes(whole)
+    with pytest.raises(RetrievalFileError, match="line 1: .*, got bytes that are no text: unpack the file first"):
+        load_retrieval_file(plain)
 
 
 def test_all_ways_to_write_a_number_are_read(tmp_path):
@@ -103,6 +92,7 @@ def test_a_file_is_read_no_further_than_the_chunks_that_are_taken(tmp_path):
         ("2 3 4.0\n", 1, "got '2 3 4.0'"),
         ("0,1 0:1.5 3:2\n", 1, "got '0,1 0:1.5 3:2'"),
         ("2 3 4\n0 0:1\n", 3, "the header says 2 rows, got the end of the file after 1"),
+        ("2 3 4\n0 0:1", 3, "the header says 2 rows, got the end of the file after 1"),
         ("2 3 4\n", 2, "the header says 2 rows, got the end of the file after 0"),
         ("1 3 4\n0 0:1\n1 1:1\n", 3, "the file must end after the 1 rows of its header, got '1 1:1'"),
         ("2 3 4\n\n0 0:1\n", 2, "a row must not be empty: one without labels starts with a space"),
@@ -141,6 +131,19 @@ def test_malformed_files_are_refused_with_the_number_of_the_line(text, line, mes
         list(read_retrieval_file(path))
     assert str(info.value).startswith(f"{path}, line {line}: ")
     assert message in str(info.value)
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 2, 100])
+@pytest.mark.parametrize("cut", ["2 3 4\n0 0:1\n1 2:1", "2 3 4\n0 0:1\n0", "2 3 4\n0 0:1\n1 0:1 "])
+def test_files_that_may_be_cut_inside_their_last_row_are_read_with_a_warning(cut, chunk_rows, tmp_path):
+    path = text_file(tmp_path, cut)
+    with pytest.warns(RetrievalFileWarning, match="line 3: the last row has no newline at its end") as seen:
+        chunks = list(read_retrieval_file(path, chunk_rows=chunk_rows))
+    assert sum(map(len, chunks)) == 2
+    assert len(seen) == 1
+    assert str(seen[0].message).startswith(str(path))
+    for whole in (cut + "\n", cut + "\r\n", cut + "\n\n  "):
+        assert len(load_retrieval_file(text_file(tmp_path, whole))) == 2
 
 
 def test_long_rows_with_an_error_at_the_end_are_refused_at_once(tmp_path):
@@ -183,6 +186,46 @@ def test_rows_and_labels_that_do_not_fit_are_refused():
         labels_from_classes([0, 3], n_labels=3)
 
 
+def test_rows_are_arrays_whatever_they_were_made_from():
+    values, labels = np.arange(6.0).reshape(3, 2), csr_array(np.eye(3))
+    for features in (values, pd.DataFrame(values), values.tolist()):
+        rows = LabelledRows(features, csr_matrix(np.eye(3)))
+        assert isinstance(rows.labels, csr_array)
+        np.testing.assert_array_equal(rows[np.array([2, 0])].features, values[[2, 0]])
+        np.testing.assert_array_equal(rows[1:].labels.toarray(), np.eye(3)[1:])
+        np.testing.assert_array_equal(rows[np.array([True, False, False])].features, values[:1])
+    assert LabelledRows(csc_array(values), labels).features.format == "csr"
+    for empty in (np.nan * values, csr_array(np.inf * values[:, 1:])):
+        with pytest.raises(ValueError, match="features must be finite"):
+            LabelledRows(empty, labels)
+    with pytest.raises(TypeError, match="features must hold real numbers"):
+        LabelledRows(pd.DataFrame({"name": ["a", "b", "c"]}), labels)
+    with pytest.raises(TypeError, match="rows must be a slice or an array of row numbers or bools, got 1"):
+        rows[1]
+
+
+@pytest.mark.parametrize("wrong", [3.0, -1.0, 0.5, np.nan, np.inf])
+def test_labels_are_zero_or_one(wrong):
+    labels = csr_array(np.diag([1.0, wrong, 1.0]))
+    with pytest.raises(ValueError, match=rf"labels must be 0 or 1, got {wrong} in row 1$"):
+        LabelledRows(np.eye(3), labels)
+
+
+def test_labels_that_are_stored_twice_or_out_of_order_are_counted_once_or_refused():
+    starts = np.array([0, 2])
+    with pytest.raises(ValueError, match=r"labels must be 0 or 1, got 2\.0 in row 0"):
+        LabelledRows([[1.0]], csr_array((np.ones(2), np.array([1, 1]), starts), shape=(1, 3)))
+    unordered = csr_array((np.ones(2), np.array([2, 0]), starts), shape=(1, 3))
+    np.testing.assert_array_equal(LabelledRows([[1.0]], unordered).labels.toarray(), [[1.0, 0.0, 1.0]])
+    np.testing.assert_array_equal(unordered.indices, [2, 0])  # what was passed is left as it is
+
+
+def test_sparse_features_are_finite():
+    features = csr_array(np.diag([1.0, 2.0, np.nan]))
+    with pytest.raises(ValueError, match="features must be finite, got nan in row 2"):
+        LabelledRows(features, csr_array(np.eye(3)))
+
+
 def slow_precision(scores, relevant, k):
     """Of rows of numbers, with ties to the lower number."""
     hits = 0
@@ -200,6 +243,8 @@ def test_precision_is_the_share_of_relevant_labels_at_the_top(seed, k):
     expected = slow_precision(scores, [set(np.flatnonzero(row)) for row in labels], k)
     for sparse in (csr_array(labels), csc_array(labels), csr_array(2.0 * labels)):
         assert precision_at_k(scores, sparse, k) == pytest.approx(expected, rel=1e-14)
+    for dense in (labels, labels.astype(int), labels.astype(float)):
+        assert precision_at_k(scores, dense, k) == pytest.approx(expected, rel=1e-14)
     classes = rng.integers(0, 5, 7)
     expected = slow_precision(scores, [{label} for label in classes], k)
     assert precision_at_k(scores, classes, k) == pytest.approx(expected, rel=1e-14)
@@ -222,211 +267,13 @@ def test_stored_zeros_are_not_relevant():
         ([[0.0, 1.0]], [2], 1, r"labels must lie in 0\.\.1, got 2"),
         ([[0.0, 1.0]], [0.0], 1, "labels must be 1 integers"),
         ([[0.0, 1.0]], [0, 1], 1, "labels must be 1 integers"),
+        ([[0.0, 1.0]], [[0.0, 2.0]], 1, r"labels of shape \(1, 2\) must hold 0 or 1 only, got 2"),
+        ([[0.0, 1.0]], [[0.0, np.nan]], 1, "labels must be finite"),
+        ([[0.0, 1.0]], [[0, 1, 0]], 1, r"labels must have the shape of scores, \(1, 2\), got \(1, 3\)"),
+        ([[0.0, 1.0]], csr_array([[0.0, np.nan]]), 1, "labels must be finite"),
         ([[0.0, 1.0]], csr_array((1, 3)), 1, r"labels must have the shape of scores, \(1, 2\), got \(1, 3\)"),
     ],
 )
 def test_precision_of_what_does_not_fit_is_refused(scores, labels, k, message):
     with pytest.raises(ValueError, match=message):
         precision_at_k(scores, labels, k)
-
-
-def some_ranker(seed, width=3, n_features=6, n_labels=5):
-    rng = np.random.default_rng(seed)
-    return LinearRanker(rng.standard_normal((n_features, width)), rng.standard_normal((width, n_labels)), 0, True)
-
-
-TEACHER = some_ranker(7, width=4)
-TARGETS = [
-    OneHotTargets(),
-    DistilledTargets(TEACHER),
-    DoubleDistilledTargets(TEACHER),
-    LogitDoubleDistilledTargets(TEACHER, 0.7),
-]
-
-
-def name_of(targets):
-    return type(targets).__name__
-
-
-@pytest.mark.parametrize("targets", TARGETS, ids=name_of)
-@pytest.mark.parametrize("dense", [True, False])
-def test_gradients_are_those_of_finite_differences(targets, dense):
-    rows, student = random_rows(3), some_ranker(1)
-    if dense:
-        rows = LabelledRows(rows.features.toarray(), rows.labels)
-    shape, split = student.input_weights.shape, student.input_weights.size
-
-    def objective(flat):
-        return ranking_objective(flat[:split].reshape(shape), flat[split:].reshape(3, 5), rows, targets, penalty=0.3)
-
-    flat = np.concatenate([student.input_weights.ravel(), student.output_weights.ravel()])
-    value, *gradients = objective(flat)
-    numeric = scipy.optimize.approx_fprime(flat, lambda flat: objective(flat)[0], 1e-6)
-    found = np.concatenate([gradient.ravel() for gradient in gradients])
-    np.testing.assert_allclose(found, numeric, atol=1e-5 * max(1.0, abs(value)))
-
-
-@pytest.mark.parametrize("targets", TARGETS, ids=name_of)
-def test_rows_of_many_labels_weigh_as_their_examples(targets):
-    """Against the paper's way, one example for each label; alike for one-hot labels in sum, so in their mean."""
-    rows, student = random_rows(4), some_ranker(2)
-    features, classes = multiclass_examples(rows)
-    examples = LabelledRows(features, labels_from_classes(classes, n_labels=5))
-    weights = student.input_weights, student.output_weights
-    for found, expected in zip(
-        ranking_objective(*weights, rows, targets, penalty=0.1),
-        ranking_objective(*weights, examples, targets, penalty=0.1),
-        strict=True,
-    ):
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
-
-
-def test_objectives_are_the_cross_entropies_they_claim_to_be():
-    rows, student = random_rows(5), some_ranker(3)
-    features, classes = multiclass_examples(rows)
-    log_q = scipy.special.log_softmax(student.scores(features), axis=1)
-    weights = student.input_weights, student.output_weights
-    penalty = 0.05 * sum(np.sum(part**2) for part in weights)
-    one_hot = -np.mean(log_q[np.arange(len(classes)), classes])
-    assert ranking_objective(*weights, rows, OneHotTargets(), penalty=0.1)[0] == pytest.approx(one_hot + penalty)
-    p = scipy.special.softmax(TEACHER.scores(features), axis=1)
-    distilled = -np.mean(np.sum(p * log_q, axis=1))
-    assert ranking_objective(*weights, rows, DistilledTargets(TEACHER), penalty=0.1)[0] == pytest.approx(
-        distilled + penalty
-    )
-
-
-@pytest.mark.parametrize("targets", TARGETS, ids=name_of)
-def test_batches_change_neither_the_objective_nor_the_precision(targets, monkeypatch):
-    rows, student = random_rows(6), some_ranker(4)
-    weights = student.input_weights, student.output_weights
-    whole = ranking_objective(*weights, rows, targets, penalty=0.1)
-    precision = student.precision(rows)
-    for k, share in zip((1, 3, 5), precision, strict=True):
-        assert share == pytest.approx(precision_at_k(student.scores(rows.features), rows.labels, k), rel=1e-14)
-    monkeypatch.setattr(ranking, "SCORES_AT_ONCE", 17)
-    for found, expected in zip(ranking_objective(*weights, rows, targets, penalty=0.1), whole, strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(student.precision(rows), precision, rtol=1e-14)
-
-
-def test_negatives_weigh_by_the_teachers_centred_logits():
-    rows = random_rows(8)
-    shifted = LinearRanker(TEACHER.input_weights, TEACHER.output_weights + 1.3, 0, True)
-    p, psi = LogitDoubleDistilledTargets(shifted, 2.0).of(rows)
-    logits = TEACHER.scores(rows.features)
-    centred = logits - logits.mean(axis=1, keepdims=True)
-    np.testing.assert_allclose(p, scipy.special.softmax(logits, axis=1), rtol=1e-9)
-    np.testing.assert_allclose(psi, scipy.special.expit(-2.0 * centred), rtol=1e-9)
-    assert np.all(np.sum(DoubleDistilledTargets(TEACHER).of(rows)[1], axis=1) == pytest.approx(4.0))
-
-
-@pytest.mark.parametrize("targets", TARGETS, ids=name_of)
-def test_training_ends_where_the_gradient_is_zero(targets):
-    rows = random_rows(9)
-    ranker = train_ranker(rows, targets, width=2, penalty=0.05, max_iterations=2000)
-    assert ranker.converged
-    assert 0 < ranker.n_iterations < 2000
-    _, *gradients = ranking_objective(ranker.input_weights, ranker.output_weights, rows, targets, penalty=0.05)
-    assert max(np.max(np.abs(gradient)) for gradient in gradients) < 1e-3
-
-
-def test_training_says_when_it_stopped_before_the_end_and_repeats_by_its_seed():
-    rows = random_rows(10)
-    first, again, other = (
-        train_ranker(rows, OneHotTargets(), width=2, max_iterations=3, random_state=seed) for seed in (1, 1, 2)
-    )
-    assert not first.converged
-    assert first.n_iterations == 3
-    np.testing.assert_array_equal(first.input_weights, again.input_weights)
-    assert np.any(first.input_weights != other.input_weights)
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"width": 0}, "width must be >= 1, got 0"),
-        ({"penalty": -1.0}, "penalty must be >= 0, got -1.0"),
-        ({"max_iterations": 0}, "max_iterations must be >= 1, got 0"),
-        ({"random_state": -1}, "random_state must be an integer >= 0"),
-        ({"rows": LabelledRows(np.ones((2, 2)), csr_array((2, 3)))}, "rows must have at least one label, got none"),
-    ],
-)
-def test_training_on_what_does_not_fit_is_refused(changed, message):
-    with pytest.raises(ValueError, match=message):
-        train_ranker(**{"rows": random_rows(0), "targets": OneHotTargets(), "width": 2} | changed)
-
-
-def test_scales_must_be_positive_and_parts_must_fit():
-    with pytest.raises(ValueError, match="scale must be > 0, got 0.0"):
-        LogitDoubleDistilledTargets(TEACHER, 0.0)
-    rows, widths = random_rows(0), {"teacher_width": 2, "student_width": 1}
-    with pytest.raises(ValueError, match="test must have as many labels as train, 5, got 4"):
-        compare_students(rows, rows, random_rows(0, n_labels=4), **widths)
-    with pytest.raises(ValueError, match="validation must have as many features as train, 6, got 7"):
-        compare_students(rows, random_rows(0, n_features=7), rows, **widths)
-    with pytest.raises(ValueError, match="scales must hold at least one number, got none"):
-        compare_students(rows, rows, rows, scales=(), **widths)
-    with pytest.raises(ValueError, match="rows must not be empty, got none"):
-        TEACHER.precision(rows[:0])
-
-
-def test_all_methods_are_compared_on_the_same_held_out_rows():
-    train, test = random_rows(11, n=40), random_rows(12, n=30)
-    settings = {"teacher_width": 4, "student_width": 2, "max_iterations": 20}
-    precisions = compare_students(train, test, test, random_state=5, **settings)
-    assert precisions.shape == (len(METHODS), 3)
-    np.testing.assert_allclose(precisions[:, 2], test.labels.sum() / (5 * 30))  # all labels are among the best five
-    np.testing.assert_array_equal(compare_students(train, test, test, random_state=5, **settings), precisions)
-
-
-def test_models_take_the_penalty_that_is_best_on_the_validation_rows():
-    """By choosing on the test rows themselves, no model does worse than with a penalty given."""
-    train, test = random_rows(11, n=40), random_rows(12, n=30)
-    settings = {"teacher_width": 4, "student_width": 2, "max_iterations": 20, "random_state": 5}
-    penalties = (1e-4, 3e-2, 10.0)
-    single = [compare_students(train, test, test, penalties=[penalty], **settings)[:2, 0] for penalty in penalties]
-    chosen = compare_students(train, test, test, penalties=penalties, **settings)[:2, 0]
-    assert np.ptp(single, axis=0).min() > 0.0
-    np.testing.assert_array_equal(chosen, np.max(single, axis=0))
-
-
-def test_the_table_has_means_and_paired_differences_with_standard_errors():
-    values = np.zeros((2, 5, 1))
-    values[:, 1, 0], values[:, 2, 0] = [0.1, 0.3], [0.2, 0.6]
-    lines = precision_table(values, ks=[1]).splitlines()
-    assert lines[0].split() == ["Method", "P@1"]
-    assert [line[:44].strip() for line in lines[1:6]] == list(METHODS)
-    assert lines[2].endswith("0.2000 ± 0.1000")
-    assert lines[3].endswith("0.4000 ± 0.2000")
-    assert lines[8].split("  ")[0] == "distillation − student"
-    assert lines[8].endswith("+0.2000 ± 0.1000")
-
-
-@pytest.mark.parametrize("shape", [(1, 5, 3), (2, 4, 3), (2, 5, 2), (5, 3)])
-def test_tables_of_one_seed_or_another_shape_are_refused(shape):
-    with pytest.raises(ValueError, match=r"precisions must have the shape \(n_seeds, 5, 3\) with n_seeds >= 2, got"):
-        precision_table(np.zeros(shape))
-
-
-def test_the_example_prints_the_table_of_the_built_in_task(capsys):
-    precisions = load_example("table_double_distillation").main(quick=True)
-    printed = capsys.readouterr().out
-    assert printed == precision_table(precisions) + "\n"
-    assert precisions.shape == (2, 5, 3)
-    assert np.all(precisions <= 1 / np.array([1, 3, 5]))
-    assert np.all(precisions[:, 0, 0] > 0.3)  # by chance: 0.01
-
-
-def test_the_example_needs_two_seeds():
-    with pytest.raises(ValueError, match="n_seeds must be >= 2, for standard errors, got 1"):
-        load_example("table_double_distillation").main(n_seeds=1)
-
-
-@pytest.mark.parametrize("with_test", [False, True])
-def test_the_example_reads_files(with_test, capsys, tmp_path):
-    data = write(tmp_path / "train.txt", random_rows(13, n=40))
-    test = write(tmp_path / "test.txt", random_rows(14, n=20)) if with_test else None
-    precisions = load_example("table_double_distillation").main(data, test, teacher_width=3, quick=True)
-    assert precisions.shape == (2, 5, 3)
-    assert "Student + distillation" in capsys.readouterr().out

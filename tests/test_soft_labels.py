@@ -22,12 +22,14 @@ from kdtheory import (
     label_smoothing_error,
     negative_weights_from_logits,
     negative_weights_from_probabilities,
+    noisy_sigmoid_error,
     noisy_sigmoid_teacher,
     risk_variance_gap,
     smooth_labels,
     teacher_error,
     temper,
 )
+from kdtheory.double_distillation import double_distillation_loss_and_gradient
 
 LIBRARIES = {"numpy": np, "array_api_strict": array_api_strict, "jax": jnp}
 
@@ -73,6 +75,36 @@ def test_noise_on_the_log_odds_is_unbiased_there_and_biased_in_probability():
     assert np.mean(noisy) < scipy.special.expit(2.0) - 0.03
     np.testing.assert_allclose(noisy_sigmoid_teacher(logits[:3], bias=0.4), 0.6 * scipy.special.expit(2.0) + 0.2)
     np.testing.assert_array_equal(noisy_sigmoid_teacher([800.0, -800.0]), [1.0, 0.0])
+
+
+@settings(max_examples=40)
+@given(st.floats(-30.0, 30.0), st.floats(0.0, 1.0), st.sampled_from([0.0, 1e-3, 0.5, 2.0, 6.25, 40.0]))
+def test_the_error_of_noise_on_the_log_odds_is_an_integral(logit, bias, noise):
+    def density(z):
+        return mpmath.exp(-z * z / 2) / mpmath.sqrt(2 * mpmath.pi)
+
+    def sigmoid(z):
+        return 1 / (1 + mpmath.exp(-z))
+
+    with mpmath.workdps(20):
+        bend = (mpmath.mpf(k - logit) / noise for k in (-9, -3, 0, 3, 9)) if noise > 0.0 else ()
+        edges = sorted([-12, -4, 0, 4, 12, *(z for z in bend if abs(z) < 12)])
+        mean = mpmath.quad(lambda z: density(z) * sigmoid(logit + noise * z), edges)
+        square = mpmath.quad(lambda z: density(z) * (sigmoid(logit + noise * z) - mean) ** 2, edges)
+        off = (1 - bias) * mean + mpmath.mpf(bias) / 2 - sigmoid(logit)
+        expected = 2 * off**2, 2 * (1 - bias) ** 2 * square
+    error = noisy_sigmoid_error([logit], bias=bias, noise=noise)
+    np.testing.assert_allclose([error.squared_bias, error.variance], [float(each) for each in expected], atol=1e-12)
+
+
+def test_the_error_of_noise_is_that_of_many_teachers():
+    logits = np.array([-1.0, 0.5, 3.0])
+    drawn = noisy_sigmoid_teacher(np.tile(logits, 200_000), bias=0.2, noise=1.5, random_state=3).reshape(-1, 3)
+    teachers, bayes = (np.stack([1.0 - p, p], axis=-1) for p in (drawn, scipy.special.expit(logits)))
+    sampled = teacher_error(teachers, bayes, sample_weight=[1.0, 2.0, 3.0])
+    exact = noisy_sigmoid_error(logits, bias=0.2, noise=1.5, sample_weight=[1.0, 2.0, 3.0])
+    assert sampled.variance == pytest.approx(exact.variance, rel=0.01)
+    assert sampled.squared_bias == pytest.approx(exact.squared_bias, rel=0.01)
 
 
 def exact_loss_and_gradient(f, p, psi):
@@ -142,6 +174,32 @@ def test_the_gradient_is_that_of_the_loss(ranking):
     scores = scores / max(1.0, 0.01 * np.max(np.abs(scores)))
     derivative = jax.grad(lambda f: jnp.sum(double_distillation_loss(f, p, psi)))(jnp.asarray(scores))
     np.testing.assert_allclose(double_distillation_gradient(scores, p, psi), derivative, atol=1e-11)
+
+
+@given(rankings())
+def test_loss_and_gradient_together_are_those_alone(ranking):
+    loss, gradient = double_distillation_loss_and_gradient(*ranking)
+    size = np.max(np.abs(ranking[0]))
+    np.testing.assert_allclose(loss, double_distillation_loss(*ranking), rtol=1e-12, atol=1e-13 * size)
+    np.testing.assert_allclose(gradient, double_distillation_gradient(*ranking), atol=1e-13 * max(1.0, size))
+
+
+@pytest.mark.parametrize("gap", [600.0, 700.0, 708.0, 720.0, 744.0, 800.0])
+def test_loss_and_gradient_together_have_all_digits_where_exponentials_underflow(gap):
+    """The best score is no negative, so all that others compete with is as small as themselves."""
+    scores, p, psi = [[0.0, -gap, -gap - 1.0]], [[0.0, 1.0, 0.0]], [[0.0, 1.0, 1.0]]
+    loss, gradient = double_distillation_loss_and_gradient(scores, p, psi)
+    share = 1.0 / (1.0 + np.e)
+    np.testing.assert_allclose(loss, np.log1p(np.exp(-1.0)), rtol=1e-12)
+    np.testing.assert_allclose(gradient, [[0.0, -share, share]], rtol=1e-12)
+    np.testing.assert_allclose(double_distillation_gradient(scores, p, psi), gradient, rtol=1e-10)
+
+
+def test_loss_and_gradient_together_are_traced_by_jax():
+    arguments = jnp.asarray([[0.0, 0.0, 5.0]]), jnp.asarray([[1.0, 0.0, 0.0]]), jnp.asarray([[1.0, 1.0, 0.0]])
+    loss, gradient = jax.jit(double_distillation_loss_and_gradient)(*arguments)
+    np.testing.assert_allclose(loss, [np.log(2.0)], rtol=1e-12)
+    np.testing.assert_allclose(gradient, [[-0.5, 0.5, 0.0]], atol=1e-12)
 
 
 @given(rankings())

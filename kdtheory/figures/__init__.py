@@ -8,6 +8,7 @@ import importlib.util
 if importlib.util.find_spec("matplotlib") is None:
     raise ModuleNotFoundError('kdtheory.figures needs matplotlib: pip install "kdtheory[figures]"')
 
+from kdtheory.figures.command_line import figure_parser
 from kdtheory.figures.flow import STUDENT, TEACHER, component_lengths, draw_eigenspace, draw_exaggeration, draw_filters
 from kdtheory.figures.output import save_figures
 from kdtheory.figures.risk import draw_risk, draw_separation
@@ -20,6 +21,8 @@ from kdtheory.figures.selfdistill import (
 )
 from kdtheory.figures.statistical import (
     draw_distortions,
+    draw_equal_noise,
+    draw_legend,
     draw_level,
     draw_oracle,
     draw_student_against_teacher,
@@ -38,8 +41,10 @@ __all__ = [
     "component_lengths",
     "draw_distortions",
     "draw_eigenspace",
+    "draw_equal_noise",
     "draw_exaggeration",
     "draw_filters",
+    "draw_legend",
     "draw_level",
     "draw_oracle",
     "draw_risk",
@@ -50,6 +55,7 @@ __all__ = [
     "draw_student_against_teacher",
     "draw_teacher_errors",
     "draw_trials",
+    "figure_parser",
     "mean_and_error",
     "save_figures",
     "write_label_weights",

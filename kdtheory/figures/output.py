@@ -18,11 +18,12 @@ def save_figures(figures: dict[str, Figure], folder: Path) -> None:
     figures : dict of str to Figure
         Figures by file name, without an ending.
     folder : Path
-        Made when it does not exist.
+        Made with its parents when it does not exist.
     """
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():
-        with plt.style.context(STYLE):
-            figure.savefig(folder / f"{name}.png")
-            figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
-        print(f"{folder.name}/{name}.png, .pdf")
+        for ending, metadata in (("png", None), ("pdf", {"CreationDate": None})):
+            file = folder / f"{name}.{ending}"
+            with plt.style.context(STYLE):
+                figure.savefig(file, metadata=metadata)
+            print(file)

@@ -8,8 +8,12 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from kdtheory.soft_labels import distort_probabilities
+
+NOISE_LABEL = r"noise $\sigma$ (std. $\sigma^2$ on logits)"
+"""Of an axis: the paper calls σ what is squared for the standard deviation."""
 
 COLORS = ("black", "#0072b2", "#d55e00", "#009e73", "#cc79a7")
 """Colours of curves in the order in which they are drawn."""
@@ -53,13 +57,40 @@ def draw_level(axes: Axes, trials: np.ndarray, label: str, *, color: str = "blac
     axes.axhspan(float(mean - error), float(mean + error), color=color, alpha=0.15, linewidth=0.0, zorder=0)
 
 
-def draw_oracle(axes: Axes, x: np.ndarray, auc: np.ndarray) -> None:
-    """Draw the area under the ROC curve of the Bayes probabilities, which no student exceeds."""
-    axes.plot(x, auc, color="0.75", linewidth=2.4, label="oracle", zorder=0)
+def draw_oracle(axes: Axes, x: np.ndarray, trials: np.ndarray) -> None:
+    """Draw the mean over trials, shape (n_trials, m), of the AUC of the Bayes probabilities on the test points.
+
+    On the points on which students are tested their mean is a bound for them, up to the chance of these points; the
+    exact value, over all points, is not.
+    """
+    axes.plot(x, np.mean(trials, axis=0), color="0.75", linewidth=2.4, label="oracle", zorder=0)
+
+
+def draw_legend(figure: Figure, panels: Sequence[Axes], *, n_trials: int, ncols: int) -> None:
+    """Draw one legend below panels of trials, each label once, with what their bars and bands are."""
+    entries: dict[str, Any] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    figure.legend(
+        list(entries.values()),
+        list(entries),
+        loc="outside lower center",
+        ncols=ncols,
+        title=f"mean of {n_trials} trials; bars and bands: ± 1 standard error",
+        title_fontsize=7,
+    )
 
 
 def draw_student_against_teacher(
-    axes: Axes, teacher_errors: np.ndarray, student_scores: np.ndarray, label: str, *, color: Any, marker: str = "o"
+    axes: Axes,
+    teacher_errors: np.ndarray,
+    student_scores: np.ndarray,
+    label: str,
+    *,
+    color: Any,
+    marker: str = "o",
+    fillstyle: str = "full",
 ) -> None:
     """Draw scores of students against the mean squared error of their teachers, with standard errors of both.
 
@@ -73,14 +104,51 @@ def draw_student_against_teacher(
     label : str
     color : colour of matplotlib
     marker : str, default "o"
+    fillstyle : str, default "full"
+        Of the markers; "none" shows those that lie upon each other.
     """
     (x, x_error), (y, y_error) = mean_and_error(teacher_errors), mean_and_error(student_scores)
-    style: dict[str, Any] = {"color": color, "marker": marker, "markersize": 3, "linewidth": 0.8, "elinewidth": 0.8}
+    style: dict[str, Any] = {
+        "color": color,
+        "marker": marker,
+        "markersize": 3.5,
+        "fillstyle": fillstyle,
+        "linewidth": 0.8,
+        "elinewidth": 0.8,
+    }
     axes.errorbar(x, y, y_error, x_error, label=label, **style)
     axes.set(xlabel="teacher's MSE", ylabel="student's AUC")
 
 
-def draw_teacher_errors(axes: Axes, noises: np.ndarray, biases: np.ndarray, errors: np.ndarray) -> None:
+def draw_equal_noise(
+    axes: Axes,
+    teacher_errors: np.ndarray,
+    student_scores: np.ndarray,
+    labels: Sequence[str],
+    places: Sequence[tuple[int, float, float]],
+) -> None:
+    """Join teachers of equal noise by thin lines, each with its label at one of them.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    teacher_errors, student_scores : array of shape (n_trials, k, m)
+        Of teachers with k biases and m noises.
+    labels : sequence of m str
+    places : sequence of m tuples
+        At which bias each label is, and how many points of the page to the right of its teacher and above.
+    """
+    means = np.mean(teacher_errors, axis=0).T, np.mean(student_scores, axis=0).T
+    for x, y, label, (bias, right, up) in zip(*means, labels, places, strict=True):
+        axes.plot(x, y, color="0.6", linewidth=0.6, zorder=0)
+        axes.annotate(
+            label, (x[bias], y[bias]), (right, up), textcoords="offset points", fontsize=6.5, color="0.35", va="center"
+        )
+
+
+def draw_teacher_errors(
+    axes: Axes, noises: np.ndarray, biases: np.ndarray, errors: np.ndarray, *, levels: Sequence[float]
+) -> None:
     """Draw the mean squared error of teachers with noise and bias as a map, with lines where it is equal.
 
     Source: Menon et al. (2020), Figure 6.
@@ -94,11 +162,13 @@ def draw_teacher_errors(axes: Axes, noises: np.ndarray, biases: np.ndarray, erro
         α, ascending.
     errors : array of shape (k, m)
         Mean squared errors.
+    levels : sequence of float
+        Errors of the lines.
     """
     axes.pcolormesh(noises, biases, errors, shading="gouraud", rasterized=True)
-    lines = axes.contour(noises, biases, errors, levels=8, colors="white", linewidths=0.7)
+    lines = axes.contour(noises, biases, errors, levels=levels, colors="white", linewidths=0.7)
     axes.clabel(lines, fontsize=6.5, fmt="%.2f")
-    axes.set(xlabel=r"noise $\sigma$", ylabel=r"bias $\alpha$")
+    axes.set(xlabel=NOISE_LABEL, ylabel=r"bias $\alpha$")
 
 
 def draw_distortions(axes: Axes, amounts: Sequence[float]) -> None:
@@ -118,6 +188,7 @@ def draw_distortions(axes: Axes, amounts: Sequence[float]) -> None:
         axes.plot(u, distort_probabilities(u, amount=amount), color=color, label=rf"$\alpha = {amount:g}$")
     upper = u[u >= 0.5]
     printed = 0.5 + (2.0 * upper - 1.0) ** (1.0 / amounts[1])
-    axes.plot(upper, printed, ":", color=colors[1], label=rf"printed, $\alpha = {amounts[1]:g}$")
+    axes.plot(upper, printed, ":", color=colors[1], label="_the paper's formula")
+    axes.text(0.6, 1.2, f"the paper's formula\nfor $\\alpha = {amounts[1]:g}$", color=colors[1], fontsize=7, ha="right")
     axes.axhline(1.0, color="0.8", linewidth=0.6, zorder=0)
     axes.set(xlabel="Bayes probability $u$", ylabel=r"$\Psi_\alpha(u)$")

@@ -5,22 +5,24 @@ Needs scikit-learn and tqdm besides matplotlib: `pip install "kdtheory[examples]
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, SupportsIndex
 
 import numpy as np
 from sklearn.utils.parallel import Parallel, delayed
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from kdtheory._validation import require_positive_integer
+from kdtheory.figures.command_line import figure_parser, integer_of_at_least, processes
 
 
 def run_trials(
     trial: Callable[[int], Mapping[str, Any]], n_trials: SupportsIndex, *, jobs: int | None = None, title: str = ""
 ) -> dict[str, np.ndarray]:
-    """Run a trial with the seeds 0, 1, … and stack what it returns, with a progress bar.
+    """Run a trial with the seeds 0, 1, … and stack what it returns, with a progress bar on terminals.
 
     Parameters
     ----------
@@ -44,6 +46,10 @@ def run_trials(
     ValueError, TypeError
         For fewer than 2 trials.
 
+    Notes
+    -----
+    BLAS has one thread in this process meanwhile: in small trials several cost more than they gain.
+
     Examples
     --------
     >>> run_trials(lambda seed: {"double": 2 * seed}, 3)
@@ -52,8 +58,9 @@ def run_trials(
     count = require_positive_integer("n_trials", n_trials)
     if count < 2:
         raise ValueError(f"n_trials must be >= 2, for standard errors, got {n_trials!r}")
-    results = Parallel(n_jobs=jobs, return_as="generator")(delayed(trial)(seed) for seed in range(count))
-    done = list(tqdm(results, desc=title, total=count, unit="trial"))
+    with threadpool_limits(limits=1):
+        results = Parallel(n_jobs=jobs, return_as="generator")(delayed(trial)(seed) for seed in range(count))
+        done = list(tqdm(results, desc=title, total=count, unit="trial", disable=None))
     return {name: np.stack([one[name] for one in done]) for name in done[0]}
 
 
@@ -69,7 +76,7 @@ def trial_parser(description: str, output: Path) -> ArgumentParser:
     Returns
     -------
     argparse.ArgumentParser
-        Of `full`, `trials`, `jobs` and `output`.
+        Of `full`, `trials`, `jobs` and `output`, a folder that parsing makes.
 
     Examples
     --------
@@ -77,11 +84,15 @@ def trial_parser(description: str, output: Path) -> ArgumentParser:
     >>> arguments.full, arguments.trials, arguments.jobs
     (True, 10, None)
     """
-    parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
+    parser = figure_parser(description, output)
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--full", action="store_true", help="as many trials and points as the paper")
     size.add_argument("--quick", dest="full", action="store_false", help="few trials and points, as by default")
-    parser.add_argument("--trials", type=int, metavar="N", help="number of trials, whatever the size")
-    parser.add_argument("--jobs", type=int, metavar="N", help="processes; default: 1, or -1 (all cores) if full")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", default=output, help="where to write the figures")
+    parser.add_argument(
+        "--trials",
+        type=integer_of_at_least(2, "for standard errors"),
+        metavar="N",
+        help="number of trials, at least 2, whatever the size",
+    )
+    parser.add_argument("--jobs", type=processes, metavar="N", help="processes; default: 1, or -1 (all cores) if full")
     return parser

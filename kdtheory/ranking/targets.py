@@ -1,0 +1,119 @@
+"""What rankers learn: labels, a teacher's probabilities, and its weights of the labels as negatives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from scipy.special import softmax
+
+from kdtheory._validation import require_positive
+from kdtheory.double_distillation import negative_weights_from_logits, negative_weights_from_probabilities
+from kdtheory.ranking.linear import LinearRanker
+from kdtheory.retrieval import LabelledRows
+
+
+@runtime_checkable
+class RankingTargets(Protocol):
+    """What a student learns on a batch of rows: probabilities of the positive labels, and weights of the negatives."""
+
+    def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities and negative weights, both of shape (n, n_labels)."""
+        ...
+
+
+@dataclass(frozen=True)
+class OneHotTargets:
+    """The labels themselves, each as likely as any other of its row, against all others alike: the cross-entropy."""
+
+    def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities and negative weights, both of shape (n, n_labels); ValueError for a row without a label."""
+        labels = rows.labels.toarray()
+        counts = np.sum(labels, axis=1, keepdims=True)
+        if not np.all(counts > 0.0):
+            raise ValueError(f"rows must have at least one label each, got none in row {int(np.argmin(counts))}")
+        return labels / counts, np.ones(labels.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class DistilledTargets:
+    """A teacher's probabilities, against all others alike: the distilled cross-entropy.
+
+    Source: Menon et al. (2020), eq. 7.
+    """
+
+    teacher: LinearRanker
+
+    def __post_init__(self) -> None:
+        _require_ranker(self.teacher)
+
+    def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities and negative weights, both of shape (n, n_labels)."""
+        p = softmax(_teacher_scores(self.teacher, rows), axis=1)
+        return p, np.ones(p.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class DoubleDistilledTargets:
+    """A teacher's probabilities, against others by the weights `Ψ = 1 − p`.
+
+    Source: Menon et al. (2020), eq. 13.
+    """
+
+    teacher: LinearRanker
+
+    def __post_init__(self) -> None:
+        _require_ranker(self.teacher)
+
+    def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities and negative weights, both of shape (n, n_labels)."""
+        p = softmax(_teacher_scores(self.teacher, rows), axis=1)
+        return p, negative_weights_from_probabilities(p)
+
+
+@dataclass(frozen=True, eq=False)
+class LogitDoubleDistilledTargets:
+    """A teacher's probabilities, against others by the weights `Ψ = 1 − sigmoid(scale·logit)`.
+
+    Logits are centred in every row, since the teacher was trained with a softmax that does not see their mean.
+
+    Source: Menon et al. (2020), section 4.1.
+    """
+
+    teacher: LinearRanker
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require_ranker(self.teacher)
+        require_positive("scale", self.scale)
+
+    def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities and negative weights, both of shape (n, n_labels)."""
+        logits = _teacher_scores(self.teacher, rows)
+        logits -= np.mean(logits, axis=1, keepdims=True)
+        return softmax(logits, axis=1), negative_weights_from_logits(logits, scale=self.scale)
+
+
+def require_targets(targets: RankingTargets) -> None:
+    """Refuse what has no `of`, and classes that were not called."""
+    if isinstance(targets, type) or not isinstance(targets, RankingTargets):
+        raise TypeError(f"targets must be such as OneHotTargets() or DistilledTargets(teacher), got {_named(targets)}")
+
+
+def _require_ranker(teacher: LinearRanker) -> None:
+    if not isinstance(teacher, LinearRanker):
+        raise TypeError(f"teacher must be a LinearRanker, such as train_ranker makes, got {_named(teacher)}")
+
+
+def _teacher_scores(teacher: LinearRanker, rows: LabelledRows) -> np.ndarray:
+    sizes = {"features": teacher.input_weights.shape[0], "labels": teacher.output_weights.shape[1]}
+    for part, got in sizes.items():
+        expected = getattr(rows, part).shape[1]
+        if got != expected:
+            raise ValueError(f"teacher must have as many {part} as rows, {expected}, got {got}")
+    return teacher.scores(rows.features)
+
+
+def _named(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a value of type {type(value).__name__}"
