@@ -26,7 +26,9 @@ def require_cross_gram(name: str, value: Any, n_points: int, *, like: Array) -> 
     return value
 
 
-def predictions(cross: Array | LinearOperator, dual_coef: Array, *, outputs: bool) -> Array:
+def predictions(
+    cross: Array | LinearOperator, dual_coef: Array, *, outputs: bool, what: str = "the prediction"
+) -> Array:
     """Predictions (..., m) or (..., m, k) of models with dual coefficients (..., n) or (..., n, k)."""
     with np.errstate(over="ignore", invalid="ignore"):
         if not isinstance(cross, LinearOperator):
@@ -40,7 +42,7 @@ def predictions(cross: Array | LinearOperator, dual_coef: Array, *, outputs: boo
             values = xp.reshape(from_numpy(product, like=dual_coef), (cross.shape[0], *first.shape[1:]))
             values = xp.moveaxis(values, 0, -2)
             values = values if outputs else values[..., 0]
-    return require_representable(values, "the prediction")
+    return require_representable(values, what)
 
 
 def largest_entry(cross: Array | LinearOperator) -> float:

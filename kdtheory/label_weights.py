@@ -242,7 +242,9 @@ class _ValidationProblem:
         """Predictions, and the size below which they are nothing but rounding."""
         xp = array_namespace(filter_values)
         dual = self.spectrum.lift_dual_coef(filter_values, self.coordinates)
-        predicted = predictions(self.K_val, dual, outputs=dual.ndim == 2)
+        predicted = predictions(
+            self.K_val, dual, outputs=dual.ndim == 2, what="the prediction at the validation points"
+        )
         unit = xp.finfo(dual.dtype).eps * self.spectrum.n_points
         return predicted, (unit * self.largest_entry) * float(xp.sum(xp.abs(dual)))
 

@@ -357,7 +357,7 @@ def noisy_sigmoid_error(
     --------
     >>> error = noisy_sigmoid_error([2.0], noise=1.0)
     >>> round(error.squared_bias, 6), round(error.variance, 6)
-    (0.002681, 0.028096)
+    (0.00263, 0.031072)
     """
     z = to_numpy(require_vector("logits", logits))
     share, deviation = require_share("bias", bias), require_nonnegative("noise", noise)
