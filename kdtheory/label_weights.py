@@ -190,12 +190,13 @@ def joint_label_weights(
     within = require_bool("unit_interval", unit_interval)
     if problem.n_steps == 1:
         return from_numpy(np.zeros(0), like=problem.y_val)
-    error = to_numpy(problem.y_val - problem.predict(problem.ridge.coefficient)).reshape(-1)
-    directions, filter_values = [], problem.ridge.coefficient * problem.ridge.residual
-    for _ in range(2, problem.n_steps + 1):
-        directions.append(to_numpy(problem.predict(filter_values)).reshape(-1))  # f_j − f_{j+1}
-        filter_values = filter_values * problem.ridge.shrinkage
-    steps = np.stack(directions, axis=1)
+    filters = [problem.ridge.coefficient, problem.ridge.coefficient * problem.ridge.residual]
+    for _ in range(2, problem.n_steps):
+        filters.append(filters[-1] * problem.ridge.shrinkage)
+    # All at once, since each product with K_val reads it anew, or even evaluates the kernel.
+    predicted = to_numpy(problem.predict(array_namespace(problem.y_val).stack(filters)))
+    error = to_numpy(problem.y_val).reshape(-1) - predicted[0, ...].reshape(-1)
+    steps = predicted[1:, ...].reshape(problem.n_steps - 1, -1).T  # f_j − f_{j+1}
     eps = float(array_namespace(problem.y_val).finfo(problem.y_val.dtype).eps)
     weights, moved = optimal_label_weights(steps, error, problem.loss, eps=eps, unit_interval=within)
     warn_if_unreachable(moved, stacklevel=2)
@@ -236,17 +237,19 @@ class _ValidationProblem:
         return cls(spectrum, spectrum.coordinates(targets), Ridge(penalty).modes(d), n_steps_, cross, validation)
 
     def predict(self, filter_values: Array) -> Array:
-        return self.predict_with_rounding(filter_values)[0]
+        return self._evaluate(self.spectrum.lift_dual_coef(filter_values, self.coordinates))
 
     def predict_with_rounding(self, filter_values: Array) -> tuple[Array, float]:
         """Predictions, and the size below which they are nothing but rounding."""
         xp = array_namespace(filter_values)
         dual = self.spectrum.lift_dual_coef(filter_values, self.coordinates)
-        predicted = predictions(
-            self.K_val, dual, outputs=dual.ndim == 2, what="the prediction at the validation points"
-        )
+        predicted = self._evaluate(dual)
         unit = xp.finfo(dual.dtype).eps * self.spectrum.n_points
         return predicted, (unit * self.largest_entry) * float(xp.sum(xp.abs(dual)))
+
+    def _evaluate(self, dual: Array) -> Array:
+        outputs = self.coordinates.ndim == 2
+        return predictions(self.K_val, dual, outputs=outputs, what="the prediction at the validation points")
 
     def loss(self, label_weights: np.ndarray) -> float:
         """Size of the validation error that these label weights really reach in the arithmetic of K."""
