@@ -69,7 +69,7 @@ class KrylovSpace:
 
     def ritz(self) -> tuple[np.ndarray, np.ndarray]:
         """Descending eigenvalues >= 0 of the operator on the space, and their vectors in its basis."""
-        d, vectors = scipy.linalg.eigh(self.matrix, check_finite=False)
+        d, vectors = scipy.linalg.eigh(self.matrix, driver="evd", check_finite=False)
         rounding = len(self._store) * np.finfo(float).eps * max(abs(d[0]), abs(d[-1]))
         if d[0] < -_INDEFINITE * rounding:
             raise ValueError(
