@@ -143,6 +143,8 @@ def benchmarks(*arguments: str) -> None:
         (MAIN, "core", ("benchmarks/bench_core.py", "benchmarks/bench_import.py")),
         (MAIN, "selection", ("benchmarks/bench_selection.py",)),
         (MAIN, "memory", ("benchmarks/bench_memory.py",)),
+        (MAIN, "operators", ("benchmarks/bench_operators.py",)),
+        (MAIN, "scaling", ("benchmarks/bench_scaling.py",)),
         (PEERS, "flow", ("benchmarks/bench_flow.py",)),
     ):
         keep = ("--benchmark-enable", f"--benchmark-json={results / name}.json")
