@@ -213,7 +213,7 @@ def choose_solver(n_points: int, *, every_mode: bool) -> Solver:
 def machine_bytes() -> int:
     """Memory of this machine, or a usual size where the operating system does not say."""
     try:
-        found = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        n_pages, page = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # not there on Windows, or without these names
         return _USUAL_BYTES
-    return found if found > 0 else _USUAL_BYTES
+    return n_pages * page if n_pages > 0 and page > 0 else _USUAL_BYTES
