@@ -99,13 +99,14 @@ class CenteredProblem:
             return cls(decompose_factor(factor, uneven), targets, zeros, zeros, np.zeros_like(targets[0, ...]))
         shares = weights / np.max(weights)
         shares = shares / np.sum(shares)
+        scale = float(np.max(np.einsum("ij,ij->i", factor, factor)))
         with np.errstate(over="ignore"):
             mean_feature = shares @ factor
             mean_row = require_representable(factor @ mean_feature, "the mean of K")
             mean_target = require_representable(shares @ targets, "the mean of y")
             centred = require_representable(targets - mean_target, "the centred target")
             factor -= mean_feature
-        return cls(decompose_factor(factor, uneven), centred, shares, mean_row, mean_target)
+        return cls(decompose_factor(factor, uneven, scale=scale), centred, shares, mean_row, mean_target)
 
     @cached_property
     def free_spectrum(self) -> Spectrum:

@@ -10,7 +10,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.model_selection import KFold
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from kdtheory import LanczosWarning
+from kdtheory import LanczosWarning, Spectrum
 from kdtheory.estimators import (
     Eigh,
     GradientFlowRegressor,
@@ -121,6 +121,36 @@ def test_few_landmarks_give_the_exact_model_of_their_kernel(estimator, fit_inter
     assert_same(model, expected, X + 0.1, X_expected=low_rank(X + 0.1), tolerance=1e-6)
 
 
+@pytest.mark.parametrize("weights", [None, SOME_ZERO])
+@pytest.mark.parametrize("n_components", [9, 60])
+@pytest.mark.parametrize("estimator", [SelfDistilledKernelRidgeCV, SelfDistilledKernelClassifierCV])
+def test_folds_are_exact_with_the_landmarks_held_fixed(estimator, n_components, weights):
+    X, y = points_of(estimator)
+    model = estimator([0.1, 1.0], n_steps=2, cv=KFold(5, shuffle=True, random_state=1), gamma=20.0)
+    model.set_params(solver=Nystrom(n_components)).fit(X, y, weights)
+    low_rank = Spectrum.nystrom(
+        RBF(20.0),
+        X if weights is None else X[weights > 0.0],
+        min(n_components, 60 if weights is None else np.count_nonzero(weights)),
+        sample_weight=None if weights is None else weights[weights > 0.0],
+    )
+    K = np.zeros((60, 60))
+    counted = np.arange(60) if weights is None else np.flatnonzero(weights)
+    K[np.ix_(counted, counted)] = low_rank.gram_matrix()
+    expected = clone(model).set_params(kernel="precomputed", solver="eigh").fit(K, y, weights)
+    for name in LEARNED:
+        if hasattr(expected, name):
+            np.testing.assert_allclose(getattr(model, name), getattr(expected, name), rtol=1e-6, atol=1e-9)
+
+
+def test_landmarks_are_chosen_as_the_solver_says():
+    X, y = data()
+    for solver in (Nystrom(7), Nystrom(7, "uniform"), Nystrom(7, "kmeans++"), Nystrom(7, random_state=5)):
+        chosen = Spectrum.nystrom(RBF(5.0), X, 7, pivots=solver.pivots, random_state=solver.random_state)
+        model = SelfDistilledKernelRidge(gamma=5.0, solver=solver).fit(X, y)
+        np.testing.assert_array_equal(model.X_fit_, chosen.X_pivots)
+
+
 def test_the_default_ridges_follow_the_low_rank_kernel():
     X, y = points_of(SelfDistilledKernelRidgeCV)
     for weights in (None, WEIGHTS):
@@ -210,6 +240,40 @@ def test_training_for_ever_on_few_features_is_least_squares(solver):
     X, y = data()
     model = GradientFlowRegressor(1e9, kernel="linear", solver=solver).fit(X, y)
     np.testing.assert_allclose(model.predict(X + 1.0), LinearRegression().fit(X, y).predict(X + 1.0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("solver", [Eigh(), Nystrom(20), Lanczos()])
+@pytest.mark.parametrize("model", [SelfDistilledKernelRidge(1e-3), GradientFlowRegressor(1e30)])
+def test_a_kernel_that_does_not_tell_points_apart_gives_the_mean(model, solver):
+    """Centring leaves nothing but rounding, which is no signal however long it is trained on."""
+    X, y = data()
+    model = clone(model).set_params(solver=solver)
+    np.testing.assert_allclose(model.fit(np.full((40, 3), 0.7), y).predict(X), np.mean(y), rtol=1e-12)
+    np.testing.assert_allclose(model.set_params(gamma=1e-18).fit(X, y).predict(X), np.mean(y), rtol=1e-12)
+
+
+def test_a_stopping_time_is_searched_where_points_are_all_the_same():
+    y = data()[1]
+    model = GradientFlowRegressor(solver="nystrom").fit(np.full((40, 3), 0.7), y)
+    np.testing.assert_allclose(model.predict([[0.1, 0.2, 0.3]]), np.mean(y), rtol=1e-12)
+
+
+@pytest.mark.parametrize("gamma", [1e-9, 1e-12])
+@pytest.mark.parametrize("solver", [Nystrom(20), Lanczos()])
+def test_wide_kernels_keep_the_digits_that_rounding_leaves(solver, gamma):
+    X, y = data()
+    model = SelfDistilledKernelRidge(gamma, gamma=gamma)
+    expected = model.fit(X, y).predict(X)
+    values = model.set_params(solver=solver).fit(X, y).predict(X)
+    np.testing.assert_allclose(values, expected, rtol=0.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [2.0**1000, 2.0**-1000])
+def test_targets_of_any_size_are_fitted(size):
+    X, y = data()
+    model = SelfDistilledKernelRidge(gamma=5.0, solver="lanczos")
+    expected = model.fit(X, y).predict(X)
+    np.testing.assert_allclose(model.fit(X, size * y).predict(X) / size, expected, rtol=1e-12)
 
 
 NAMED = [

@@ -119,6 +119,8 @@ class GramSource:
 
         Points are positions in the matrix, targets and weights those of all its points.
         """
+        if len(kept) == 0:
+            raise ValueError("sample_weight must hold at least one weight > 0 in every fold's other points, got none")
         of_kept = None if weights is None else require_weights("sample_weight", weights[kept], len(kept), like=y)
         if not isinstance(self.gram, NystromSpectrum):
             inner = self.gram[np.ix_(kept, kept)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,9 @@ from kdtheory._intercept import CenteredProblem
 from kdtheory._typing import Array
 from kdtheory._validation import require_representable
 from kdtheory.estimators.solvers import Lanczos
-from kdtheory.spectrum import Spectrum
+from kdtheory.kernels import GramOperator
 from kdtheory.spectrum.base import QFilter
+from kdtheory.spectrum.lanczos import lanczos_spectrum
 
 
 class CentredOperator(LinearOperator):
@@ -48,26 +50,30 @@ class CentredOperator(LinearOperator):
 
 @dataclass(frozen=True, eq=False)
 class WhitenedProblem(CenteredProblem):
-    """Targets and a spectrum in units in which all points weigh the same.
+    """Targets and a spectrum in units in which all points weigh the same, and targets are of moderate size.
 
     Attributes
     ----------
     spectrum : Spectrum
         Of `S K S`, centred, where dual coefficients are those of K divided by S.
     targets : array of shape (n,) or (n, k)
-        `S y`, centred.
+        `S y / unit`, centred.
     root_weight : array of shape (n,)
+    unit : float
     """
 
     root_weight: Array
+    unit: float
 
     def original(self, dual_coef: Array) -> tuple[Array, Array]:
         """Dual coefficients and intercept for the kernel before centring and weighting."""
-        return super().original(dual_coef * (self.root_weight if dual_coef.ndim == 1 else self.root_weight[:, None]))
+        root = self.root_weight if dual_coef.ndim == 1 else self.root_weight[:, None]
+        with np.errstate(over="ignore"):
+            return super().original(require_representable(dual_coef * root * self.unit, "the dual coefficient"))
 
 
 def krylov_problem(
-    operator: LinearOperator,
+    operator: GramOperator,
     y: np.ndarray,
     fit_intercept: bool,
     weights: np.ndarray | None,
@@ -78,21 +84,25 @@ def krylov_problem(
     ones = np.ones(len(y))
     root = ones if weights is None else np.sqrt(weights)
     shares = mean_row = np.zeros(len(y))
-    mean_target = np.zeros(y.shape[1:])
+    mean_target, scale = np.zeros(y.shape[1:]), 0.0
     if fit_intercept:
         relative = ones if weights is None else weights / np.max(weights)
         shares = relative / np.sum(relative)
         mean_row = operator.matvec(shares)
+        scale = float(np.max(operator.diagonal())) * float(np.max(root)) ** 2
         with np.errstate(over="ignore"):
             mean_target = require_representable(shares @ y, "the mean of y")
     with np.errstate(over="ignore"):
         targets = (y - mean_target) * (root if y.ndim == 1 else root[:, None])
         targets = require_representable(targets, "the centred target")
-    spectrum = Spectrum.lanczos(
+    largest = float(np.max(np.abs(targets)))
+    unit = 2.0 ** (math.frexp(largest)[1] - 1) if largest > 0.0 else 1.0
+    spectrum = lanczos_spectrum(
         CentredOperator(operator, shares, root),
-        targets,
+        targets / unit,
         solver.n_iterations,
         filter_=list(filters),
         tolerance=solver.tolerance,
+        least_scale=scale,
     )
-    return WhitenedProblem(spectrum, targets, shares, mean_row, mean_target, root)
+    return WhitenedProblem(spectrum, targets / unit, shares, mean_row, mean_target, root, unit)

@@ -102,6 +102,8 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
     >>> model = GradientFlowRegressor(gamma=10.0).fit(X, np.sin(6.0 * X[:, 0]))
     >>> model.predict([[0.5]]).round(3), bool(model.time_ in model.times_)
     (array([0.141]), True)
+    >>> model.set_params(solver="nystrom").fit(X, np.sin(6.0 * X[:, 0])).predict([[0.5]]).round(3)
+    array([0.141])
     """
 
     def __init__(

@@ -80,6 +80,8 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
     >>> model = SelfDistilledKernelRidge(ridge=0.1, n_steps=3, label_weight=0.5).fit(X, y)
     >>> model.predict([[1.0], [3.0]]).round(3)
     array([0.827, 0.063])
+    >>> model.set_params(solver="nystrom").fit(X, y).predict([[1.0], [3.0]]).round(3)
+    array([0.827, 0.063])
     """
 
     def __init__(
@@ -185,7 +187,7 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
     ridges_ : array of shape (n_ridges,)
         Penalties tried with the best gamma.
     search_ : SelfDistillationSearch
-        The search with the best gamma. It is not pickled or saved.
+        The search with the best gamma, with `Nystrom` of the points with a weight > 0. It is not pickled or saved.
     distillation_gain_, distillation_gain_se_ : float
         Mean squared held-out error of the best plain kernel ridge regression minus that of the chosen model, and the
         standard error of the difference, paired over the points (or folds). 0 when plain is best. The choice was made
@@ -200,7 +202,8 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
     Notes
     -----
     Cost: one eigendecomposition for each gamma, and about a fifth of one for 20 ridges and 10 steps. `best_score_`
-    is the least of many errors, so a little optimistic, as in every search.
+    is the least of many errors, so a little optimistic, as in every search. With `Nystrom`, held-out errors are exact
+    for the kernel that its landmarks span, held fixed in every fit.
 
     Source: derived for this package; the closed form is `kdtheory.search_selfdistillation`.
 
@@ -219,6 +222,8 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
     >>> model = SelfDistilledKernelRidgeCV(gammas=[0.1, 1.0, 10.0]).fit(X, y)
     >>> model.best_params_["gamma"], bool(model.distillation_gain_ >= 0.0), model.loo_error_path_.shape
     (0.1, True, (20, 10))
+    >>> model.set_params(solver="nystrom").fit(X, y).best_params_["gamma"], model.solver_
+    (0.1, Nystrom())
     """
 
     def __init__(
