@@ -11,8 +11,9 @@
 `"auto"` takes `Eigh()` up to 10,000 points, if `4 n²` numbers fit into half of the machine's memory. Above that it
 takes `Lanczos()` where all parameters of the model are given, and `Nystrom()` where they are chosen by held-out errors.
 For what only `Eigh()` can do it takes that, whatever the size: sparse points, and kernels without a counterpart in
-`kdtheory.kernels`, which are "sigmoid", "chi2", "additive_chi2", "precomputed" and functions. The fitted attribute
-`solver_` says what was taken; with `verbose`, estimators that have it print a line.
+`kdtheory.kernels`, which are "sigmoid", "chi2", "additive_chi2", "precomputed", functions, and polynomials of a degree
+that is no integer. The fitted attribute `solver_` says what was taken; with `verbose`, estimators that have it print a
+line.
 
 **Nyström** replaces the kernel by `k̂(x, z) = k(x, P) k(P, P)⁻¹ k(P, z)` with landmarks P, of which `X_fit_` holds
 nothing else, so a prediction costs O(m), however many points were fitted. Leave-one-out errors and those of folds are
