@@ -66,7 +66,7 @@ class CenteredProblem:
             weighted = K if sample_weight is None else K.reweighted(sample_weight)
             factor = weighted.low_rank_factor()
             if factor is not None:
-                return cls._of_factor(factor, weighted.weights(), y)
+                return cls.of_factor(factor, y, True, weighted.weights())
             gram, weights = weighted.gram_matrix(), weighted.weights()
         else:
             gram = symmetric_gram(K, overwrite=overwrite)
@@ -87,24 +87,26 @@ class CenteredProblem:
         return cls(decompose_gram(gram, weights, tolerance, scale=scale), centred, shares, mean_row, mean_target)
 
     @classmethod
-    def _of_factor(cls, factor: np.ndarray, weights: np.ndarray, y: Any) -> CenteredProblem:
-        """Centre `F Fᵀ` by its factor (n, r), which is overwritten; nothing is multiplied out."""
+    def of_factor(cls, factor: np.ndarray, y: Any, fit_intercept: bool, weights: np.ndarray) -> CenteredProblem:
+        """Decompose `F Fᵀ`, centred if an intercept is wanted, by its factor (n, r); nothing is multiplied out.
+
+        The factor, in Fortran order and with n >= r, is overwritten; weights are > 0.
+        """
         targets = require_targets("y", y, len(factor), like=factor)
+        uneven = None if np.all(weights == 1.0) else weights
+        if not fit_intercept:
+            zeros = np.zeros(len(factor), dtype=factor.dtype)
+            return cls(decompose_factor(factor, uneven), targets, zeros, zeros, np.zeros_like(targets[0, ...]))
         shares = weights / np.max(weights)
         shares = shares / np.sum(shares)
+        scale = float(np.max(np.einsum("ij,ij->i", factor, factor)))
         with np.errstate(over="ignore"):
             mean_feature = shares @ factor
             mean_row = require_representable(factor @ mean_feature, "the mean of K")
             mean_target = require_representable(shares @ targets, "the mean of y")
             centred = require_representable(targets - mean_target, "the centred target")
             factor -= mean_feature
-        return cls(
-            decompose_factor(factor, None if np.all(weights == 1.0) else weights),
-            centred,
-            shares,
-            mean_row,
-            mean_target,
-        )
+        return cls(decompose_factor(factor, uneven, scale=scale), centred, shares, mean_row, mean_target)
 
     @cached_property
     def free_spectrum(self) -> Spectrum:

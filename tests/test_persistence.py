@@ -334,7 +334,7 @@ CHANGES = [
     ("X_fit_", None, "X_fit_ must be an array, got None"),
     ("n_features_in_", "2", "n_features_in_ must be an integer, got '2'"),
     ("n_features_in_", 7, "X_fit_ must have shape (40, 7)"),
-    ("kernel", np.vecdot, "kernel must be a name, got <ufunc"),
+    ("kernel", np.vecdot, "kernel must be a name or a Kernel of kdtheory.kernels, got <ufunc"),
     ("kernel", "precomputed", "dual_coef_ must have shape (3,), got (40,)"),
     ("kernel", "no kernel", "kernel must be a function, 'precomputed' or one of"),
     ("gamma", "x", "gamma must be a real number, got 'x'"),

@@ -13,10 +13,14 @@ from kdtheory.estimators.flow import GradientFlowRegressor
 from kdtheory.estimators.persistence import load, save
 from kdtheory.estimators.regression import SelfDistilledKernelRidge, SelfDistilledKernelRidgeCV
 from kdtheory.estimators.soft_labels import DistilledClassifier, SoftLabelClassifier
+from kdtheory.estimators.solvers import Eigh, Lanczos, Nystrom
 
 __all__ = [
     "DistilledClassifier",
+    "Eigh",
     "GradientFlowRegressor",
+    "Lanczos",
+    "Nystrom",
     "SelfDistilledKernelClassifier",
     "SelfDistilledKernelClassifierCV",
     "SelfDistilledKernelRidge",

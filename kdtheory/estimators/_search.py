@@ -20,12 +20,8 @@ from kdtheory._label_weight_rules import (
     UnitIntervalWeights,
 )
 from kdtheory._typing import Array
-from kdtheory._validation import (
-    require_nonnegative,
-    require_positive,
-    require_vector,
-    require_weights,
-)
+from kdtheory._validation import require_nonnegative, require_positive, require_vector
+from kdtheory.estimators._gram_source import GramSource
 from kdtheory.estimators._kernel_machine import KernelMachine
 from kdtheory.search import SelfDistillationSearch, search_selfdistillation
 
@@ -70,28 +66,33 @@ class KernelSearch(KernelMachine):
         *,
         per_output: bool = False,
         classifier: bool = False,
-    ) -> SelfDistillationSearch:
-        """Search, fit what was found on all points, and store the results; `y` is what folds are stratified by."""
+    ) -> tuple[SelfDistillationSearch, np.ndarray]:
+        """Search, fit what was found on all points, and store the results; `y` is what folds are stratified by.
+
+        Returns the search and the indices of the points that it has.
+        """
+        self._choose_solver(X, "for a search, whose held-out errors need every mode of the Gram matrix")
         folds = None if self.cv is None else fold_numbers(self.cv, X, y, classifier)
         gammas = self._gammas()
         tried: list[_Tried] = []
         best, plain = None, None
         for gamma in _with_progress(gammas, self.verbose):
-            K = self._gram(X, gamma=gamma)
+            source = self._source(X, sample_weight, gamma=gamma)
             found = search_selfdistillation(
-                K,
-                targets,
-                ridges=self._ridges(K, sample_weight),
+                source.gram,
+                targets[source.rows],
+                ridges=self._ridges(source),
                 n_steps=self.n_steps,
                 label_weights=self._label_weights(),
                 per_output=per_output,
-                groups=folds,
+                groups=None if folds is None else folds[source.rows],
                 fit_intercept=self.fit_intercept,
-                sample_weight=sample_weight,
-                overwrite_K=not self._is_precomputed(),
+                sample_weight=source.sample_weight,
+                overwrite_K=source.owned,
             )
             if best is None or found.best_score < best.best_score:  # only the best keeps its large matrices
                 best, number = found, len(tried)
+                function = source.function(*found.fit())
             if plain is None or found.plain_error < plain[0]:
                 plain = found.plain_error, found.plain_held_out_predictions
             tried.append(_Tried.of(gamma, found))
@@ -105,8 +106,8 @@ class KernelSearch(KernelMachine):
         self.ridges_ = best.ridges
         self.search_ = best
         self.distillation_gain_, self.distillation_gain_se_ = best.gain_over(plain[1])
-        self._keep(X, *best.fit())
-        return best
+        self._keep(*function)
+        return best, source.rows
 
     def _fitted_gamma(self) -> Any:
         return self.best_params_.get("gamma", self.gamma)
@@ -116,12 +117,15 @@ class KernelSearch(KernelMachine):
             return [None]
         function = kernel_metrics().get(self.kernel) if isinstance(self.kernel, str) else None
         if function is None or "gamma" not in signature(function).parameters:
-            raise ValueError(f"gammas must be None for a kernel without gamma, got kernel={self.kernel!r}")
+            raise ValueError(
+                "gammas must be None for a kernel without gamma, and for one that is no name, got"
+                f" kernel={self.kernel!r}"
+            )
         return [require_nonnegative("gammas", gamma) for gamma in require_vector("gammas", self.gammas).tolist()]
 
-    def _ridges(self, K: Array, sample_weight: Any) -> Array:
+    def _ridges(self, source: GramSource) -> Array:
         if self.ridges is None:
-            return _RIDGES * _scale(K, sample_weight, self.fit_intercept)
+            return _RIDGES * source.scale(self.fit_intercept)
         ridges = require_vector("ridges", self.ridges)
         for ridge in ridges.tolist():
             require_positive("ridges", ridge)
@@ -157,18 +161,6 @@ def fold_numbers(cv: Any, X: Array, y: Array, classifier: bool) -> np.ndarray:
             f" {int(np.argmax(folds < 0))}"
         )
     return folds
-
-
-def _scale(K: Array, sample_weight: Any, fit_intercept: bool) -> float:
-    """Mean diagonal of the (centred) Gram matrix; one where that is zero, as for points that are all the same."""
-    n_points = K.shape[0]
-    weights = np.ones(n_points)
-    if sample_weight is not None:
-        weights = require_weights("sample_weight", sample_weight, n_points, like=weights)
-    shares = weights / np.sum(weights)
-    mean = float(shares @ np.diagonal(K))
-    scale = mean - float(shares @ (K @ shares)) if fit_intercept else mean
-    return scale if scale > 1e-12 * abs(mean) else 1.0
 
 
 def _with_progress(gammas: list[float | None], verbose: Any) -> Iterable[float | None]:

@@ -17,9 +17,10 @@ from kdtheory._validation import (
     require_vector,
     require_weights,
 )
+from kdtheory.estimators._gram_source import GramSource
 from kdtheory.estimators._kernel_machine import KernelMachine
 from kdtheory.filters import GradientFlow
-from kdtheory.spectral_fit import fit_filter
+from kdtheory.spectral_fit import SpectralFit, fit_filter
 
 _GRID = np.geomspace(1e-1, 1e7, 65)
 """Times of the default grid, in units of one over the largest eigenvalue."""
@@ -43,9 +44,11 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
         Share of the points, > 0 and < 1, to hold out once for the choice of the time, in place of `cv`.
     random_state : int, RandomState instance or None, default None
         Which points `validation_fraction` holds out.
-    kernel : str or callable, default="rbf"
-        Kernel, a name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", or a function of two points. It
-        must be positive semi-definite, at least once an intercept has centred it; "sigmoid" is so for few data only.
+    kernel : str, Kernel or callable, default="rbf"
+        Kernel, a name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", an object of `kdtheory.kernels`,
+        or a function of two points; the last two have parameters of their own, so that gamma, degree and coef0 are
+        ignored. It must be positive semi-definite, at least once an intercept has centred it; "sigmoid" is so for few
+        data only.
     gamma : float, default None
         Parameter of the rbf, laplacian, polynomial, chi2 and sigmoid kernels; None: that of scikit-learn.
     degree : float, default 3
@@ -56,6 +59,9 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
         Further arguments of a kernel that is a function.
     fit_intercept : bool, default True
         Start at the (weighted) mean of the targets, and centre the kernel, so that no constant has to be learned.
+    solver : "auto", "eigh", "nystrom", "lanczos", or an object of `kdtheory.estimators.solvers`, default "auto"
+        Where the spectrum comes from, and so how many points the model can be fitted to; documented in
+        `kdtheory.estimators.solvers`. "lanczos" needs a given `time`.
 
     Attributes
     ----------
@@ -67,16 +73,20 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
         Dual coefficients c in `f(x) = Σ_i k(x, x_i) c_i + intercept_`.
     intercept_ : float or array of shape (n_targets,)
     X_fit_ : array or sparse matrix of shape (n_samples, n_features), or None
-        Training points; None for a precomputed kernel.
+        Points x_i: those fitted, of `Nystrom` the landmarks, which then are all that `dual_coef_` has rows for; None
+        for a precomputed kernel.
     effective_dof_ : float
-        Effective degrees of freedom, those of the intercept included.
+        Effective degrees of freedom, those of the intercept included; absent after `Lanczos`.
+    solver_ : Eigh, Nystrom or Lanczos
+        What was given, or what "auto" has chosen.
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 
     Notes
     -----
-    Cost: one eigendecomposition for each fold and one for all points, whatever the number of times. The final model is
-    trained on all points, until the chosen time. Sample weights weigh points in the loss and in the held-out errors.
+    Cost: one eigendecomposition for each fold and one for all points, whatever the number of times; with `Nystrom` of
+    matrices of as many columns as there are landmarks, held fixed in all folds. The final model is trained on all
+    points, until the chosen time. Sample weights weigh points in the loss and in the held-out errors.
 
     Source: Nagarajan et al. (2023), eqs. 12 and 13.
 
@@ -92,6 +102,8 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
     >>> model = GradientFlowRegressor(gamma=10.0).fit(X, np.sin(6.0 * X[:, 0]))
     >>> model.predict([[0.5]]).round(3), bool(model.time_ in model.times_)
     (array([0.141]), True)
+    >>> model.set_params(solver="nystrom").fit(X, np.sin(6.0 * X[:, 0])).predict([[0.5]]).round(3)
+    array([0.141])
     """
 
     def __init__(
@@ -108,6 +120,7 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
         coef0: float = 1,
         kernel_params: dict[str, Any] | None = None,
         fit_intercept: bool = True,
+        solver: Any = "auto",
     ) -> None:
         self.time = time
         self.times = times
@@ -120,6 +133,7 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
         self.coef0 = coef0
         self.kernel_params = kernel_params
         self.fit_intercept = fit_intercept
+        self.solver = solver
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> GradientFlowRegressor:
         """Train until the given time, or until the one with the least held-out error.
@@ -139,17 +153,19 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
             The fitted estimator itself.
         """
         X, y = self._validated(X, y, multi_output=True, y_numeric=True)
-        K = self._gram(X)
-        problem = CenteredProblem.of(K, y, self.fit_intercept, sample_weight)
-        if self.time is None:
+        given = None if self.time is None else require_nonnegative("time", self.time)
+        self._choose_solver(X, "for time=None, whose held-out errors need a spectrum for every fold" * (given is None))
+        source = self._source(X, sample_weight)
+        filters = [] if given is None else [GradientFlow(given)]
+        problem = source.problem(y, self.fit_intercept, filters, keep=True)
+        if given is None:
             self.times_ = self._times(float(problem.spectrum.eigenvalues[0]))
-            self.validation_errors_ = self._held_out_errors(K, y, sample_weight)
-            self.time_ = float(self.times_[np.argmin(self.validation_errors_)])
-        else:
-            self.time_ = require_nonnegative("time", self.time)
-        dual_coef, intercept, dof = _trained(problem, [self.time_])
-        self._keep(X, dual_coef[0], intercept[0])
-        self.effective_dof_ = float(dof[0]) + float(self.fit_intercept)
+            self.validation_errors_ = self._held_out_errors(source, y, sample_weight)
+            given = float(self.times_[np.argmin(self.validation_errors_)])
+        self.time_ = given
+        dual_coef, intercept, dof = _trained(problem, [given])
+        self._keep(*source.function(dual_coef[0], intercept[0]))
+        self._keep_dof(None if dof is None else float(dof[0]))
         return self
 
     def predict(self, X: Any) -> Array:
@@ -164,39 +180,40 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
             require_nonnegative("times", time)
         return times
 
-    def _held_out_errors(self, K: Array, y: Array, sample_weight: Any) -> np.ndarray:
-        targets = y.reshape(len(y), -1)
-        weights = None if sample_weight is None else require_weights("sample_weight", sample_weight, len(y), like=K)
+    def _held_out_errors(self, source: GramSource, y: Array, sample_weight: Any) -> np.ndarray:
+        targets, weights = y.reshape(len(y), -1)[source.rows], None
+        if sample_weight is not None:
+            weights = require_weights("sample_weight", sample_weight, len(y), like=targets)[source.rows]
         total, weight = np.zeros(len(self.times_)), 0.0
-        for kept, left_out in self._splits(K, y):
-            of_kept, of_left_out = (None, None) if weights is None else (weights[kept], weights[left_out])
-            inner = K[np.ix_(kept, kept)]
-            problem = CenteredProblem.of(inner, targets[kept], self.fit_intercept, of_kept, overwrite=True)
+        for each in self._splits(y):
+            kept, left_out = (source.among(indices) for indices in each)
+            problem, predict = source.fold(kept, left_out, targets, self.fit_intercept, weights)
             dual_coef, intercept, _ = _trained(problem, self.times_.tolist())
-            predictions = K[np.ix_(left_out, kept)] @ dual_coef + intercept[:, None]
+            predictions = predict(dual_coef) + intercept[:, None]
             with np.errstate(over="ignore"):
                 squares = np.mean((predictions - targets[left_out]) ** 2, axis=2)
             require_representable(squares, "the held-out error")
-            total += np.sum(squares, axis=1) if of_left_out is None else squares @ of_left_out
-            weight += float(len(left_out) if of_left_out is None else np.sum(of_left_out))
+            total += np.sum(squares, axis=1) if weights is None else squares @ weights[left_out]
+            weight += float(len(left_out) if weights is None else np.sum(weights[left_out]))
         if weight == 0.0:
             raise ValueError("sample_weight must hold a weight > 0 for a point that is held out, got zeros only")
         return total / weight
 
-    def _splits(self, K: Array, y: Array) -> Any:
+    def _splits(self, y: Array) -> Any:
         if self.validation_fraction is None:
-            return check_cv(self.cv, y).split(K, y)
+            return check_cv(self.cv, y).split(y, y)
         share = require_positive("validation_fraction", self.validation_fraction)
         if not share < 1.0:
             raise ValueError(f"validation_fraction must be < 1, got {self.validation_fraction!r}")
         return [train_test_split(np.arange(len(y)), test_size=share, random_state=self.random_state)]
 
 
-def _trained(problem: CenteredProblem, times: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Dual coefficients, intercepts and degrees of freedom, the first axis counting the times."""
-    # Long training makes the coefficients on zero eigenvalues huge, and they do nothing at points of the same kernel.
-    spectrum = problem.spectrum.positive() if problem.spectrum.rank else problem.spectrum
+def _trained(problem: CenteredProblem, times: list[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Dual coefficients, intercepts and degrees of freedom if known, the first axis counting the times."""
+    spectrum = problem.spectrum
     fit = fit_filter(spectrum, problem.targets, [GradientFlow(time) for time in times])
-    parts = [problem.original(dual_coef) for dual_coef in fit.dual_coef]
+    # Long training makes the coefficients on zero eigenvalues huge, and they do nothing at points of the same kernel.
+    modes = fit.modes._replace(coefficient=np.where(spectrum.eigenvalues > 0.0, fit.modes.coefficient, 0.0))
+    parts = [problem.original(each) for each in SpectralFit(spectrum, problem.targets, modes).dual_coef]
     dual_coef, intercept = (np.stack(part) for part in zip(*parts, strict=True))
-    return dual_coef, intercept, fit.effective_dof
+    return dual_coef, intercept, fit.effective_dof if spectrum.is_whole else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
+from inspect import isabstract, isclass
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,6 +18,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from kdtheory import kernels
 from kdtheory._validation import (
     require_bool,
     require_nonnegative,
@@ -31,6 +34,7 @@ from kdtheory.estimators.classification import (
 )
 from kdtheory.estimators.flow import GradientFlowRegressor
 from kdtheory.estimators.regression import SelfDistilledKernelRidge, SelfDistilledKernelRidgeCV
+from kdtheory.estimators.solvers import SOLVERS, as_solver
 
 Saveable: TypeAlias = (
     GradientFlowRegressor
@@ -49,8 +53,19 @@ _TYPES = (
     SelfDistilledKernelRidgeCV,
 )
 
+_KERNELS = tuple(
+    each
+    for each in vars(kernels).values()
+    if isclass(each) and issubclass(each, kernels.Kernel) and not isabstract(each)
+)
+
+_OBJECTS = (*SOLVERS, *_KERNELS)
+"""Frozen dataclasses of this package whose fields are numbers and names."""
+
 _SPARSE = {f"{each.__module__}.{each.__name__}" for each in (csc_array, csc_matrix, csr_array, csr_matrix)}
 """What skops does not trust by itself; it reads them with numpy, without pickles."""
+
+_UNTRUSTED = _SPARSE | {f"{each.__module__}.{each.__name__}" for each in _OBJECTS}
 
 _REQUIRED: dict[str, Callable[[str, Any], Any]] = {
     "fit_intercept": require_bool,
@@ -89,9 +104,9 @@ def save(estimator: Saveable, path: str | PathLike[str]) -> None:
     TypeError
         For anything else than that.
     ValueError
-        When the kernel is a function, another parameter an object, such as a splitter, or a step of the Pipeline is
-        not of scikit-learn or holds a function: code is not saved. And when a Pipeline has a `memory`, or what was
-        learned is not finite.
+        When the kernel is a function or an object of another package, another parameter than the solver an object, such
+        as a splitter, or a step of the Pipeline is not of scikit-learn or holds a function: code is not saved. And when
+        a Pipeline has a `memory`, or what was learned is not finite.
     sklearn.exceptions.NotFittedError
         When the estimator is not fitted.
 
@@ -148,7 +163,7 @@ def load(path: str | PathLike[str]) -> Saveable:
     file = Path(path)
     content = file.read_bytes()
     try:
-        estimator = skops.io.loads(content, trusted=[*_TYPES, *_SPARSE])
+        estimator = skops.io.loads(content, trusted=[*_TYPES, *_UNTRUSTED])
         _require_sound(estimator)
     except Exception as error:  # what a damaged or made-up file leads to inside skops is of every kind
         what = _looks(content) if isinstance(error, BadZipFile) else "one that does not load"
@@ -173,7 +188,7 @@ def _require_data(name: str, value: Any, advice: str) -> None:
         unknown = set(skops.io.get_untrusted_types(data=skops.io.dumps({"value": value})))
     except TypeError as error:
         raise ValueError(f"{name} must be made of numbers, names and arrays to be saved, got {value!r}") from error
-    if unknown - _SPARSE:
+    if unknown - _UNTRUSTED:
         raise ValueError(f"{name} must be made of numbers, names and arrays to be saved, got {value!r}: {advice}")
 
 
@@ -198,9 +213,17 @@ def _require_sound(estimator: Any) -> None:
 
 
 def _require_parameters(model: Any) -> None:
-    if not isinstance(model.kernel, str):
-        raise ValueError(f"kernel must be a name, got {model.kernel!r}")
+    if isinstance(model.kernel, _KERNELS):
+        _require_same_when_made_again("kernel", model.kernel)
+    elif not isinstance(model.kernel, str):
+        raise ValueError(f"kernel must be a name or a Kernel of kdtheory.kernels, got {model.kernel!r}")
     model._check_kernel()
+    for name in ("solver", "solver_"):
+        if isinstance(getattr(model, name), SOLVERS):
+            _require_same_when_made_again(name, getattr(model, name))
+    as_solver(model.solver)
+    if not isinstance(model.solver_, SOLVERS):
+        raise ValueError(f"solver_ must be an Eigh, Nystrom or Lanczos, got {model.solver_!r}")
     parameters = model.get_params(deep=False)
     _require_kinds(parameters)
     check_cv(parameters.get("cv"))
@@ -214,6 +237,14 @@ def _require_parameters(model: Any) -> None:
         _require_finite("label_weight", chosen["label_weight"])
     elif "label_weight" in parameters:
         _require_finite("label_weight", model.label_weight)
+
+
+def _require_same_when_made_again(name: str, value: Any) -> None:
+    """Raise an error unless these are the attributes of an object that was made in the usual way, with its checks."""
+    expected = {field.name for field in fields(value)}
+    if vars(value).keys() != expected:
+        raise ValueError(f"{name} must have the attributes {sorted(expected)}, got {sorted(vars(value))}")
+    type(value)(**vars(value))
 
 
 def _require_kinds(parameters: dict[str, Any]) -> None:

@@ -6,10 +6,9 @@ from typing import Any
 
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
-from kdtheory._intercept import CenteredProblem
 from kdtheory._typing import Array
 from kdtheory._validation import require_bool
-from kdtheory.estimators._kernel_machine import KernelMachine, distilled_coefficients
+from kdtheory.estimators._kernel_machine import KernelMachine
 from kdtheory.estimators._search import KernelSearch
 
 
@@ -27,9 +26,11 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
         Number of fits, >= 1; one is kernel ridge regression.
     label_weight : float, or array of shape (n_steps - 1,) or (n_steps - 1, n_targets), default 0
         Weight α_t of the targets at steps 2..n_steps, any real numbers; with two dimensions, every output has its own.
-    kernel : str or callable, default="rbf"
-        Kernel, a name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", or a function of two points. It
-        must be positive semi-definite, at least once an intercept has centred it; "sigmoid" is so for few data only.
+    kernel : str, Kernel or callable, default="rbf"
+        Kernel, a name of `sklearn.metrics.pairwise.pairwise_kernels`, "precomputed", an object of `kdtheory.kernels`,
+        or a function of two points; the last two have parameters of their own, so that gamma, degree and coef0 are
+        ignored. It must be positive semi-definite, at least once an intercept has centred it; "sigmoid" is so for few
+        data only.
     gamma : float, default None
         Parameter of the rbf, laplacian, polynomial, chi2 and sigmoid kernels; None: that of scikit-learn.
     degree : float, default 3
@@ -40,6 +41,9 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
         Further arguments of a kernel that is a function.
     fit_intercept : bool, default True
         Add a constant without a penalty.
+    solver : "auto", "eigh", "nystrom", "lanczos", or an object of `kdtheory.estimators.solvers`, default "auto"
+        Where the spectrum comes from, and so how many points the model can be fitted to; documented in
+        `kdtheory.estimators.solvers`.
 
     Attributes
     ----------
@@ -47,9 +51,13 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
         Dual coefficients c in `f(x) = Σ_i k(x, x_i) c_i + intercept_`.
     intercept_ : float or array of shape (n_targets,)
     X_fit_ : array or sparse matrix of shape (n_samples, n_features), or None
-        Training points; None for a precomputed kernel.
+        Points x_i: those fitted, of `Nystrom` the landmarks, which then are all that `dual_coef_` has rows for; None
+        for a precomputed kernel.
     effective_dof_ : float or array of shape (n_targets,)
         Effective degrees of freedom, that of the intercept included; one for each output that has its own weights.
+        Absent after `Lanczos`, which does not know them.
+    solver_ : Eigh, Nystrom or Lanczos
+        What was given, or what "auto" has chosen.
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 
@@ -72,6 +80,8 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
     >>> model = SelfDistilledKernelRidge(ridge=0.1, n_steps=3, label_weight=0.5).fit(X, y)
     >>> model.predict([[1.0], [3.0]]).round(3)
     array([0.827, 0.063])
+    >>> model.set_params(solver="nystrom").fit(X, y).predict([[1.0], [3.0]]).round(3)
+    array([0.827, 0.063])
     """
 
     def __init__(
@@ -86,6 +96,7 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
         coef0: float = 1,
         kernel_params: dict[str, Any] | None = None,
         fit_intercept: bool = True,
+        solver: Any = "auto",
     ) -> None:
         self.ridge = ridge
         self.n_steps = n_steps
@@ -96,6 +107,7 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
         self.coef0 = coef0
         self.kernel_params = kernel_params
         self.fit_intercept = fit_intercept
+        self.solver = solver
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SelfDistilledKernelRidge:
         """Fit every step.
@@ -115,11 +127,7 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
             The fitted estimator itself.
         """
         X, y = self._validated(X, y, multi_output=True, y_numeric=True)
-        owned = not self._is_precomputed()
-        problem = CenteredProblem.of(self._gram(X), y, self.fit_intercept, sample_weight, overwrite=owned)
-        dual_coef, intercept, dof = distilled_coefficients(problem, self.ridge, self.n_steps, self.label_weight)
-        self._keep(X, dual_coef, intercept)
-        self.effective_dof_ = dof + float(self.fit_intercept)
+        self._fit_distilled(X, y, sample_weight)
         return self
 
     def predict(self, X: Any) -> Array:
@@ -155,7 +163,10 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
     kernel, gamma, degree, coef0, kernel_params, fit_intercept
         As for `SelfDistilledKernelRidge`.
     verbose : bool or int, default False
-        Show a progress bar over the gammas.
+        Show a progress bar over the gammas, and print the solver that "auto" has chosen.
+    solver : "auto", "eigh", "nystrom", or an object of `kdtheory.estimators.solvers`, default "auto"
+        Where the spectrum comes from, and so how many points the model can be fitted to; documented in
+        `kdtheory.estimators.solvers`.
 
     Attributes
     ----------
@@ -176,20 +187,23 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
     ridges_ : array of shape (n_ridges,)
         Penalties tried with the best gamma.
     search_ : SelfDistillationSearch
-        The search with the best gamma. It is not pickled or saved.
+        The search with the best gamma, with `Nystrom` of the points with a weight > 0. It is not pickled or saved.
     distillation_gain_, distillation_gain_se_ : float
         Mean squared held-out error of the best plain kernel ridge regression minus that of the chosen model, and the
         standard error of the difference, paired over the points (or folds). 0 when plain is best. The choice was made
         on the same errors, so the gain is a little too good, and far too good for `label_weight="loo"` on few points.
     dual_coef_, intercept_, X_fit_
         As in `SelfDistilledKernelRidge`.
+    solver_ : Eigh, Nystrom or Lanczos
+        What was given, or what "auto" has chosen.
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 
     Notes
     -----
     Cost: one eigendecomposition for each gamma, and about a fifth of one for 20 ridges and 10 steps. `best_score_`
-    is the least of many errors, so a little optimistic, as in every search.
+    is the least of many errors, so a little optimistic, as in every search. With `Nystrom`, held-out errors are exact
+    for the kernel that its landmarks span, held fixed in every fit.
 
     Source: derived for this package; the closed form is `kdtheory.search_selfdistillation`.
 
@@ -208,6 +222,8 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
     >>> model = SelfDistilledKernelRidgeCV(gammas=[0.1, 1.0, 10.0]).fit(X, y)
     >>> model.best_params_["gamma"], bool(model.distillation_gain_ >= 0.0), model.loo_error_path_.shape
     (0.1, True, (20, 10))
+    >>> model.set_params(solver="nystrom").fit(X, y).best_params_["gamma"], model.solver_
+    (0.1, Nystrom())
     """
 
     def __init__(
@@ -226,6 +242,7 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
         kernel_params: dict[str, Any] | None = None,
         fit_intercept: bool = True,
         verbose: bool | int = False,
+        solver: Any = "auto",
     ) -> None:
         self.ridges = ridges
         self.n_steps = n_steps
@@ -240,6 +257,7 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
         self.kernel_params = kernel_params
         self.fit_intercept = fit_intercept
         self.verbose = verbose
+        self.solver = solver
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SelfDistilledKernelRidgeCV:
         """Search, then fit the chosen model on all points.

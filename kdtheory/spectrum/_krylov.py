@@ -15,11 +15,15 @@ _INDEFINITE = 1e6
 class KrylovSpace:
     """The space of `y, K y, K² y, …`, one block of columns for each power.
 
-    The operator is known on it as a block tridiagonal matrix, and what it maps out of it lies in the next block.
+    The operator is known on it as a block tridiagonal matrix, and what it maps out of it lies in the next block. What
+    is left of a matrix with entries up to `least_scale` has their rounding errors.
     """
 
-    def __init__(self, operator: LinearOperator, targets: np.ndarray, n_blocks: int) -> None:
+    def __init__(
+        self, operator: LinearOperator, targets: np.ndarray, n_blocks: int, *, least_scale: float = 0.0
+    ) -> None:
         self._operator = operator
+        self._least_scale = least_scale
         self._scale = 1.0
         self._size = 0
         n_points = len(targets)
@@ -52,7 +56,7 @@ class KrylovSpace:
         if not np.all(np.isfinite(image)):
             raise OverflowError("operator must have finite products, got an infinity or a NaN")
         inner, back = block.T @ image, self._store[:, self._size - link.shape[1] : self._size].T @ image
-        self._scale = max(self._scale if self._size else 0.0, float(np.linalg.norm(inner, 2)))
+        self._scale = max(self._scale if self._size else self._least_scale, float(np.linalg.norm(inner, 2)))
         off = max(float(np.max(np.abs(part), initial=0.0)) for part in (inner - inner.T, back - link.T))
         if off > _ASYMMETRIC * self._scale:
             raise ValueError(f"operator must be symmetric, got products xᵀ(K y) and yᵀ(K x) that differ by {off:.6g}")
@@ -70,7 +74,7 @@ class KrylovSpace:
     def ritz(self) -> tuple[np.ndarray, np.ndarray]:
         """Descending eigenvalues >= 0 of the operator on the space, and their vectors in its basis."""
         d, vectors = scipy.linalg.eigh(self.matrix, driver="evd", check_finite=False)
-        rounding = len(self._store) * np.finfo(float).eps * max(abs(d[0]), abs(d[-1]))
+        rounding = len(self._store) * np.finfo(float).eps * max(abs(d[0]), abs(d[-1]), self._least_scale)
         if d[0] < -_INDEFINITE * rounding:
             raise ValueError(
                 f"operator must be positive semi-definite, got the Ritz value {d[0]:.6g} beside {d[-1]:.6g}"

@@ -37,14 +37,20 @@ def decompose_gram(
     return WeightedSpectrum._trusted(**eigenpairs(whitened, tolerance, name, scale), root_weight=root, gram=gram)
 
 
-def decompose_factor(factor: np.ndarray, sample_weight: np.ndarray | None = None) -> Spectrum:
-    """Decompose `F Fᵀ` for a factor (n, m) of numpy in Fortran order, which is overwritten, with weights > 0 if any."""
+def decompose_factor(factor: np.ndarray, sample_weight: np.ndarray | None = None, *, scale: float = 0.0) -> Spectrum:
+    """Decompose `F Fᵀ` for a factor (n, m) of numpy in Fortran order, which is overwritten, with weights > 0 if any.
+
+    What is left of a factor whose rows were up to `√scale` long has their rounding errors.
+    """
+    rounding = scale * (len(factor) * float(np.finfo(factor.dtype).eps)) ** 2
     if sample_weight is None:
         eigenvalues, eigenvectors, _ = eigh_of_factor(factor)
+        eigenvalues[eigenvalues <= rounding] = 0.0
         return Spectrum._trusted(eigenvalues=eigenvalues, eigenvectors=eigenvectors)
     root = np.sqrt(sample_weight)
     factor *= root[:, None]
     eigenvalues, eigenvectors, _ = eigh_of_factor(factor)
+    eigenvalues[eigenvalues <= rounding * float(np.max(sample_weight))] = 0.0
     return LowRankWeightedSpectrum._trusted(eigenvalues=eigenvalues, eigenvectors=eigenvectors, root_weight=root)
 
 

@@ -119,13 +119,17 @@ def lanczos_spectrum(
     *,
     filter_: QFilter | Sequence[QFilter] | None = None,
     tolerance: SupportsFloat = 1e-8,
+    least_scale: float = 0.0,
 ) -> LanczosSpectrum:
-    """Make what `Spectrum.lanczos` returns, where the arguments are described."""
+    """Make what `Spectrum.lanczos` returns, where the arguments are described.
+
+    What is left of a matrix with entries up to `least_scale`, as centring leaves it, has their rounding errors.
+    """
     products = _symmetric_operator(operator)
     y = np.asarray(require_targets("targets", targets, products.shape[0], like=np.zeros(0)))
     most, accuracy = require_positive_integer("n_iterations", n_iterations), require_positive("tolerance", tolerance)
     filters = [] if filter_ is None else _filters(filter_)
-    space = KrylovSpace(products, y.reshape(len(y), -1), most)
+    space = KrylovSpace(products, y.reshape(len(y), -1), most, least_scale=least_scale)
     next_look, reached = 1.0, np.inf
     for step in range(1, most + 1):
         goes_on = space.grow()

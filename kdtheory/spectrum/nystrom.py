@@ -15,6 +15,7 @@ from kdtheory._typing import Array
 from kdtheory._validation import (
     require_generator,
     require_positive_integer,
+    require_targets,
     require_weights,
 )
 from kdtheory.kernels import GramOperator, Kernel
@@ -92,6 +93,35 @@ class NystromSpectrum(Spectrum):
             return NystromCross(self, self.kernel.operator(X_test, self.X_pivots))
         return NystromCross(self, self.kernel.operator(X_test, self.X_pivots, max_bytes=max_bytes))
 
+    def on_pivots(self, dual_coef: Array, /) -> np.ndarray:
+        """Give the coefficients of the landmarks' kernel functions alone.
+
+        Parameters
+        ----------
+        dual_coef : array of shape (n,) or (n, k)
+            Dual coefficients c of a model `f(x) = Σ_i k̂(x, x_i) c_i`.
+
+        Returns
+        -------
+        array of shape (m,) or (m, k)
+            Coefficients v, so that `f(x) = Σ_j k(x, p_j) v_j`.
+
+        Notes
+        -----
+        Cost: `n·r·k + m²·k`.
+
+        Examples
+        --------
+        >>> from kdtheory.kernels import Linear
+        >>> Spectrum.nystrom(Linear(), [[1.0], [2.0]], 1, pivots=[1]).on_pivots([1.0, 1.0])
+        array([1.5])
+        """
+        dual = require_targets("dual_coef", dual_coef, self.n_points, like=self.eigenvalues)
+        root = np.sqrt(self.weights())
+        whitened = dual / (root if dual.ndim == 1 else root[:, None])
+        features = self.loadings @ (self.eigenvectors.T @ whitened)
+        return np.asarray(scipy.linalg.solve_triangular(self.triangle, features, lower=True, trans=1))
+
     def positive(self) -> Spectrum:
         """Return the spectrum itself: it has no zero eigenvalues."""
         return self
@@ -141,9 +171,7 @@ class NystromCross(LinearOperator):
         return self._matmat(np.reshape(x, (-1, 1)))[:, 0]
 
     def _matmat(self, X: np.ndarray) -> np.ndarray:
-        features = self.spectrum.loadings @ (self.spectrum.eigenvectors.T @ (X / self._root))
-        weights = scipy.linalg.solve_triangular(self.spectrum.triangle, features, lower=True, trans=1)
-        return self.to_pivots @ weights
+        return self.to_pivots @ self.spectrum.on_pivots(X)
 
     def _rmatvec(self, x: np.ndarray) -> np.ndarray:
         return self._rmatmat(np.reshape(x, (-1, 1)))[:, 0]
