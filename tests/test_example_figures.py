@@ -1,6 +1,7 @@
 """Every figure of the examples: how it is written and set, and that its curves are what they claim to be."""
 
 import hashlib
+import json
 import re
 from urllib.error import URLError
 
@@ -356,3 +357,12 @@ def test_fashion_mnist_is_fetched_by_name_and_what_is_wrong_is_said_before_any_w
     assert call_example("fig_fashion_mnist", *common, "--data", tmp_path, monkeypatch=monkeypatch) == 2
     assert "folder must hold fashion_mnist.npz" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_scaling_draws_what_was_measured(drawn, capsys):
+    figures, printed = drawn("fig_scaling", capsys)
+    results = json.loads((EXAMPLES.parent / "benchmarks" / "results" / "scaling.json").read_text())["benchmarks"]
+    last = max(results, key=lambda run: run["n_points"])["methods"]["Lanczos"]
+    line = next(line for line in figures["scaling"].axes[0].lines if line.get_label() == "Lanczos")
+    assert line.get_ydata()[-1] == last["seconds"]
+    assert f"{last['seconds']:.2f}" in next(row for row in printed.splitlines() if row.startswith("Lanczos"))
