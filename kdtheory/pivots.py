@@ -15,6 +15,7 @@ from kdtheory._validation import require_generator, require_positive_integer
 _PROPOSALS = 256
 COLUMNS_AT_ONCE = 64
 _NOISE_FACTOR = 1e3
+_NOISE_OF_ANY_ORDER = 1e6
 
 
 class ColumnAccess(Protocol):
@@ -184,7 +185,9 @@ def cholesky_at(
 
     Notes
     -----
-    A random permutation as candidates gives uniform landmarks. Cost: `n·m²`, and m columns of K.
+    A random permutation as candidates gives uniform landmarks. What remains is as exact as the landmarks allow:
+    rounding grows by the square of the norm of `K[:, P] K[P, P]⁻¹`, which randomly pivoted Cholesky keeps small. Cost:
+    `n·m²`, and m columns of K.
 
     Examples
     --------
@@ -192,7 +195,7 @@ def cholesky_at(
     >>> cholesky_at(DenseColumns(np.diag([4.0, 3.0, 1.0])), [1, 1, 2], 2).pivots
     array([1, 2])
     """
-    elimination = _Elimination(matrix, n_pivots, between)
+    elimination = _Elimination(matrix, n_pivots, between, noise=_NOISE_OF_ANY_ORDER)
     points = np.asarray(candidates)
     n = len(elimination.remaining)
     if points.ndim != 1 or points.dtype.kind not in "iu":
@@ -218,8 +221,10 @@ class _Elimination:
         matrix: ColumnAccess,
         n_pivots: SupportsIndex,
         between: Callable[[np.ndarray], np.ndarray] | None,
+        noise: float = _NOISE_FACTOR,
     ) -> None:
         self.matrix = matrix
+        self.noise = _NOISE_FACTOR  # of the diagonal as it is given
         self.between = between or (lambda indices: matrix.columns(indices)[indices])
         self.remaining = np.array(matrix.diagonal(), dtype=np.float64)
         self.room = require_positive_integer("n_pivots", n_pivots)
@@ -233,6 +238,7 @@ class _Elimination:
         self.rounding = max(self.room, 100) * float(np.finfo(dtype).eps) * float(largest)
         self.factor = np.empty((n, self.room), dtype=dtype, order="F")  # pages that are never written take no memory
         self._drop_rounding()
+        self.noise = noise
 
     @property
     def is_exhausted(self) -> bool:
@@ -298,7 +304,7 @@ class _Elimination:
 
     def _drop_rounding(self) -> None:
         lowest = int(np.argmin(self.remaining))  # of a NaN, if there is one
-        if not self.remaining[lowest] >= -_NOISE_FACTOR * self.rounding:
+        if not self.remaining[lowest] >= -self.noise * self.rounding:
             raise ValueError(
                 f"the kernel must be finite and positive semi-definite, got {self.remaining[lowest]:.6g} on the"
                 f" diagonal at point {lowest} after {len(self.pivots)} pivots"
