@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 Array: TypeAlias = Any
@@ -9,3 +10,6 @@ Array: TypeAlias = Any
 
 Namespace: TypeAlias = Any
 """The module of functions that belongs to an `Array`: numpy, jax.numpy, ..."""
+
+QFilter: TypeAlias = Callable[[Array], Array]
+"""A function of the eigenvalues, such as a filter."""

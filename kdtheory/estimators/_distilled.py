@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from kdtheory._intercept import CenteredProblem
-from kdtheory._typing import Array
+from kdtheory._typing import Array, QFilter
 from kdtheory._validation import require_array, require_positive, require_positive_integer
 from kdtheory.combinations import label_weight_sequence
 from kdtheory.filters import Ridge, distil
 from kdtheory.selfdistill import selfdistill_closed_form
-from kdtheory.spectrum.base import QFilter
 
 
 def distilled_coefficients(

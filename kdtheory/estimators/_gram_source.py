@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from kdtheory._intercept import CenteredProblem
-from kdtheory._typing import Array
+from kdtheory._typing import Array, QFilter
 from kdtheory._validation import require_bool, require_weights
 from kdtheory.estimators._krylov import krylov_problem
 from kdtheory.estimators.solvers import Lanczos, Nystrom
 from kdtheory.kernels import GramOperator, Kernel
 from kdtheory.pivots import RankWarning
 from kdtheory.spectrum import Spectrum
-from kdtheory.spectrum.base import QFilter
 from kdtheory.spectrum.nystrom import NystromSpectrum
 
 

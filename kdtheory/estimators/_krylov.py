@@ -10,11 +10,10 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator
 
 from kdtheory._intercept import CenteredProblem
-from kdtheory._typing import Array
+from kdtheory._typing import Array, QFilter
 from kdtheory._validation import require_representable
 from kdtheory.estimators.solvers import Lanczos
 from kdtheory.kernels import GramOperator
-from kdtheory.spectrum.base import QFilter
 from kdtheory.spectrum.lanczos import lanczos_spectrum
 
 

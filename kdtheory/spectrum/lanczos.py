@@ -14,10 +14,10 @@ from typing import Any, SupportsFloat, SupportsIndex
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
-from kdtheory._typing import Array
+from kdtheory._typing import Array, QFilter
 from kdtheory._validation import require_array, require_positive, require_positive_integer, require_targets
 from kdtheory.spectrum._krylov import KrylovSpace, largest_residual, residual
-from kdtheory.spectrum.base import QFilter, Spectrum
+from kdtheory.spectrum.base import Spectrum
 
 _OUTSIDE = 1e-10
 _GROWTH = 1.15
