@@ -13,7 +13,7 @@ import cloudpickle
 import numpy as np
 import pytest
 
-from kdtheory import Ridge, Spectrum, fit_filter
+from kdtheory import Ridge, Spectrum, fit_filter, solve_ridge
 from kdtheory.kernels import RBF, Laplace
 
 distributed = pytest.importorskip("distributed")
@@ -136,6 +136,10 @@ def test_spectra_run_on_it(pair):
     there, here = (Spectrum.lanczos(each, y, 4) for each in (operator, RBF(gamma=0.3).operator(X)))
     np.testing.assert_array_equal(there.eigenvectors, here.eigenvectors)
     np.testing.assert_array_equal(fit_filter(there, y, Ridge(1.0)).dual_coef, fit_filter(here, y, Ridge(1.0)).dual_coef)
+    landmarks = Spectrum.nystrom(operator, n_components=20)
+    np.testing.assert_array_equal(landmarks.eigenvectors, Spectrum.nystrom(RBF(gamma=0.3), X, 20).eigenvectors)
+    solved = [solve_ridge(each, y, 1.0, preconditioner=landmarks) for each in (operator, RBF(gamma=0.3).operator(X))]
+    np.testing.assert_array_equal(solved[0].dual_coef, solved[1].dual_coef)
 
 
 def kill_one(cluster):

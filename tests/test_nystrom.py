@@ -212,6 +212,13 @@ def test_the_same_random_state_gives_the_same_spectrum_and_another_gives_another
     assert set(nystrom_spectrum(KERNEL, X, 20, pivots=rule, random_state=6).pivots) != set(first.pivots)
 
 
+def test_an_operator_gives_the_spectrum_of_its_kernel_at_its_points():
+    given, made = Spectrum.nystrom(KERNEL.operator(X), n_components=20), Spectrum.nystrom(KERNEL, X, 20)
+    np.testing.assert_array_equal(given.eigenvectors, made.eigenvectors)
+    assert given.kernel == made.kernel
+    np.testing.assert_array_equal(given.X_pivots, made.X_pivots)
+
+
 def with_bad_row():
     bad = X.copy()
     bad[17, 1] = np.nan
@@ -239,6 +246,10 @@ def with_bad_row():
             "must be finite and > 0 somewhere, got at most 0",
         ),
         (Polynomial(degree=1, coef0=-1.0), X, {}, ValueError, "positive semi-definite, got -"),
+        (KERNEL.operator(X), X, {}, TypeError, "X must be left out when kernel is a Gram operator"),
+        (KERNEL.operator(X, X), None, {}, ValueError, "kernel must be a symmetric Gram operator, made without Y"),
+        (KERNEL, None, {}, TypeError, "X must be given when kernel is a Kernel"),
+        ("rbf", X, {}, TypeError, "kernel must be a Kernel or a Gram operator of kdtheory.kernels, got 'rbf'"),
     ],
 )
 def test_bad_input_is_refused(kernel, points, options, error, message):

@@ -182,7 +182,7 @@ class NystromCross(LinearOperator):
 
 
 def nystrom_spectrum(
-    kernel: Kernel,
+    kernel: Kernel | GramOperator,
     X: Any,
     n_components: SupportsIndex,
     *,
@@ -192,7 +192,7 @@ def nystrom_spectrum(
     sample_weight: Any = None,
 ) -> NystromSpectrum:
     """Make what `Spectrum.nystrom` returns, where the arguments are described."""
-    operator = kernel.operator(X)
+    operator = _operator(kernel, X)
     n, n_pivots = operator.shape[0], require_positive_integer("n_components", n_components)
     if n_pivots > n:
         raise ValueError(f"n_components must be <= {n}, the number of points, got {n_components!r}")
@@ -205,7 +205,7 @@ def nystrom_spectrum(
     parts: dict[str, Any] = {
         "eigenvalues": eigenvalues,
         "eigenvectors": eigenvectors,
-        "kernel": kernel,
+        "kernel": operator.kernel,
         "X_pivots": operator.X[chosen.pivots],
         "pivots": chosen.pivots,
         "trace_error": chosen.trace_error,
@@ -218,6 +218,20 @@ def nystrom_spectrum(
     else:
         spectrum = WeightedNystromSpectrum._trusted(**parts, root_weight=matrix.root)
     return spectrum
+
+
+def _operator(kernel: Kernel | GramOperator, X: Any) -> GramOperator:
+    if isinstance(kernel, GramOperator):
+        if X is not None:
+            raise TypeError("X must be left out when kernel is a Gram operator, which has points of its own")
+        if not kernel.is_symmetric:
+            raise ValueError(f"kernel must be a symmetric Gram operator, made without Y, got shape {kernel.shape}")
+        return kernel
+    if not isinstance(kernel, Kernel):
+        raise TypeError(f"kernel must be a Kernel or a Gram operator of kdtheory.kernels, got {kernel!r}")
+    if X is None:
+        raise TypeError("X must be given when kernel is a Kernel")
+    return kernel.operator(X)
 
 
 @dataclass(frozen=True, eq=False)

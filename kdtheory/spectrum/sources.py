@@ -9,7 +9,7 @@ from kdtheory._typing import QFilter
 from kdtheory._validation import require_bool, require_nonnegative, require_weights
 
 if TYPE_CHECKING:
-    from kdtheory.kernels import Kernel
+    from kdtheory.kernels import GramOperator, Kernel
     from kdtheory.spectrum.base import Spectrum
     from kdtheory.spectrum.lanczos import LanczosSpectrum
     from kdtheory.spectrum.nystrom import NystromSpectrum
@@ -97,9 +97,9 @@ class SpectrumSources:
     @classmethod
     def nystrom(
         cls,
-        kernel: Kernel,
-        X: Any,
-        n_components: SupportsIndex,
+        kernel: Kernel | GramOperator,
+        X: Any = None,
+        n_components: SupportsIndex = 1000,
         *,
         pivots: Any = "rpcholesky",
         random_state: Any = 0,
@@ -110,11 +110,11 @@ class SpectrumSources:
 
         Parameters
         ----------
-        kernel : Kernel
-            From `kdtheory.kernels`.
+        kernel : Kernel or GramOperator
+            From `kdtheory.kernels`; or a symmetric operator, of which kernel and points are used.
         X : array of shape (n, d)
-            Points; float32 gives a spectrum of single precision.
-        n_components : int
+            Points; float32 gives a spectrum of single precision. Left out with an operator.
+        n_components : int, default 1000
             Number m of landmarks, from 1 to n.
         pivots : {"rpcholesky", "uniform", "kmeans++"} or sequence of ints, default "rpcholesky"
             How landmarks are chosen: by randomly pivoted Cholesky, at random, far from each other (needs scikit-learn),
@@ -142,7 +142,8 @@ class SpectrumSources:
         Notes
         -----
         Cost: m columns of the kernel matrix and about `6 n·m²`, in matrix products; memory for `n·m` numbers and a few
-        hundred columns more.
+        hundred columns more. The columns of a distributed operator are computed where the spectrum is, since that is
+        little beside the rest.
 
         K̂ is what ridge regression in the span of the landmarks' kernel functions uses. Leave-one-out predictions are
         exact for refits with K̂ held fixed, the landmarks and the features they give included.
