@@ -113,7 +113,7 @@ def _eigh(gram: Array) -> tuple[Array, dict[str, Any]]:
             d = np.ldexp(d, exponent)
     else:
         d, factors = decompose(gram)
-    return d, {"_factors": factors, "_columns": 0}
+    return d, {"_factors": factors, "_spent": 0.0}
 
 
 def without_direction(eigenvectors: Array, direction: Array) -> Array:

@@ -1,8 +1,8 @@
 """Eigendecomposition of a symmetric matrix that leaves its eigenvectors in factors.
 
 LAPACK finds `A = Q T Qᵀ` with Householder reflections Q and a tridiagonal T, then `T = W diag(d) Wᵀ`, and last
-multiplies out `U = Q W`. The last part takes about two fifths of the time, and a few hundred products with U can do
-without it: the reflections apply to each column as they are.
+multiplies out `U = Q W`. The last part takes about two fifths of the time, and a few products with U can do without
+it: the reflections apply to each column as they are.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.linalg
+
+_LEAST_COST = 1 / 32
+"""Of a product with the factors: LAPACK reads the reflections in narrow blocks, however few the columns are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +31,10 @@ class FactoredEigenvectors:
     @property
     def n_points(self) -> int:
         return int(self.tridiagonal.shape[0])
+
+    def cost(self, n_columns: int) -> float:
+        """Cost of a product with so many columns, in units of that of `dense`."""
+        return max(n_columns / self.n_points, _LEAST_COST)
 
     def multiply(self, columns: np.ndarray) -> np.ndarray:
         """Return `U @ columns`."""

@@ -223,13 +223,13 @@ class TestFactoredEigenvectors:
         assert lifted.dtype == spectrum.eigenvectors.dtype == np.float32
         np.testing.assert_allclose(lifted, np.ones(6), rtol=1e-4)
 
-    def test_they_are_multiplied_out_after_as_many_columns_as_points(self):
-        spectrum = Spectrum.from_gram(self.gram(4))
-        coordinates = spectrum.coordinates(np.ones(4))
-        for _ in range(4):
+    @pytest.mark.parametrize(("n", "n_columns", "n_products"), [(4, 1, 4), (4, 2, 2), (64, 1, 32), (64, 8, 8)])
+    def test_they_are_multiplied_out_when_products_without_have_cost_as_much(self, n, n_columns, n_products):
+        spectrum = Spectrum.from_gram(self.gram(n))
+        for _ in range(n_products):
+            spectrum.coordinates(np.ones((n, n_columns)))
             assert "eigenvectors" not in vars(spectrum)
-            spectrum.lift(np.ones(4), coordinates)
-        spectrum.lift(np.ones(4), coordinates)
+        spectrum.lift(np.ones((n_columns, n)), np.ones(n))
         assert "eigenvectors" in vars(spectrum)
         assert "_factors" not in vars(spectrum)
 

@@ -9,6 +9,7 @@ import numpy as np
 from array_api_compat import array_namespace, is_numpy_array
 
 from kdtheory._decomposition import without_direction
+from kdtheory._factored import FactoredEigenvectors
 from kdtheory._interop import from_numpy
 from kdtheory._typing import Array
 from kdtheory._validation import (
@@ -227,18 +228,23 @@ class Spectrum(SpectrumSources):
         return xp.matrix_transpose(lifted) if outputs else lifted
 
     def _multiply(self, columns: Array) -> Array:
-        """`U @ columns`, from the factors of U until the columns so far have cost what multiplying them out costs."""
-        factors = vars(self).get("_factors")
-        if factors is None:
-            return self.eigenvectors @ columns
-        vars(self)["_columns"] += columns.shape[1]
-        if vars(self)["_columns"] > self.n_points:
-            return self.eigenvectors @ columns
-        return factors.multiply(columns)
+        """`U @ columns`."""
+        factors = self._cheaper_factors(columns)
+        return self.eigenvectors @ columns if factors is None else factors.multiply(columns)
 
     def _multiply_transposed(self, columns: Array) -> Array:
-        factors = vars(self).get("_factors")
+        """`Uᵀ @ columns`."""
+        factors = self._cheaper_factors(columns)
         return self.eigenvectors.T @ columns if factors is None else factors.multiply_transposed(columns)
+
+    def _cheaper_factors(self, columns: Array) -> FactoredEigenvectors | None:
+        """Return the factors of U until the products so far have cost what multiplying them out costs."""
+        factors: FactoredEigenvectors | None = vars(self).get("_factors")
+        if factors is None:
+            return None
+        spent = vars(self)["_spent"] + factors.cost(1 if columns.ndim == 1 else columns.shape[1])
+        vars(self)["_spent"] = spent
+        return factors if spent <= 1.0 else None
 
     def __repr__(self) -> str:
         first, last = float(self.eigenvalues[0]), float(self.eigenvalues[-1])

@@ -62,7 +62,7 @@ class SpectrumSources:
         Cost: `O(n³)` once, and memory for three further n × n matrices, or two with `overwrite_K`. numpy arrays go to
         the first two parts of LAPACK's divide-and-conquer driver, which is as fast as any of its drivers
         (`benchmarks/bench_core.py`); its third part, multiplying out the eigenvectors, waits until they are asked for
-        or n columns have been lifted. Other libraries use their own `linalg.eigh`.
+        or products without it have cost as much. Other libraries use their own `linalg.eigh`.
 
         A low-rank factor with r columns costs `O(n·r²)` and, to see that K is what the factor says, `n²·r`. With a
         remainder E, fitted values and leave-one-out residuals of ridge regression change by about `tr E / ridge`,
