@@ -145,6 +145,7 @@ def benchmarks(*arguments: str) -> None:
         (MAIN, "memory", ("benchmarks/bench_memory.py",)),
         (MAIN, "operators", ("benchmarks/bench_operators.py",)),
         (MAIN, "scaling", ("benchmarks/bench_scaling.py",)),
+        (MAIN, "distributed", ("benchmarks/bench_distributed.py",)),
         (PEERS, "flow", ("benchmarks/bench_flow.py",)),
     ):
         keep = ("--benchmark-enable", f"--benchmark-json={results / name}.json")

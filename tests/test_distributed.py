@@ -13,13 +13,14 @@ import cloudpickle
 import numpy as np
 import pytest
 
-from kdtheory import Ridge, Spectrum, fit_filter, solve_ridge
+from kdtheory import Ridge, Spectrum, fit_filter, selfdistill_closed_form, solve_ridge
 from kdtheory.kernels import RBF, Laplace
 
 distributed = pytest.importorskip("distributed")
 from distributed import Client  # noqa: E402
 
 from kdtheory.distributed import DistributedGramOperator  # noqa: E402
+from tests.examples import load_example  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*:DeprecationWarning"),
@@ -196,3 +197,17 @@ def test_bad_input(pair):
     X[3, 1] = np.nan
     with pytest.raises(ValueError, match="X must be finite, got nan in row 3, column 1"):
         DistributedGramOperator(RBF(), X, client=pair[1])
+
+
+def test_the_example_gives_what_one_process_gives(pair, tmp_path, capsys):
+    example = load_example("selfdistill_on_a_cluster")
+    errors = example.main(pair[1], tmp_path / "points.npy", 300)
+    assert "300 points" in capsys.readouterr().out
+    rng = np.random.default_rng(0)
+    X, new = rng.standard_normal((300, 20)), rng.standard_normal((1000, 20))
+    y = example.signal(X) + 0.5 * rng.standard_normal(300)
+    K, K_new = example.KERNEL.gram(X), example.KERNEL.gram(new, X)
+    for ridge, found in errors.items():
+        path = selfdistill_closed_form(K, y, ridge=300 * ridge, n_steps=3, label_weight=example.LABEL_WEIGHT)
+        expected = np.sqrt(np.mean((path.predict(K_new) - example.signal(new)) ** 2, axis=1))
+        np.testing.assert_allclose(found, expected, rtol=1e-3)
