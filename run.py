@@ -2,6 +2,7 @@
 
     python3 run.py figures      draw the papers' figures into figures/
     python3 run.py test         run the tests
+    python3 run.py peers        run the tests beside neural-tangents, in an environment of its own
     python3 run.py check        lint, format, types, import layers, pinned versions
     python3 run.py benchmarks   measure, into benchmarks/results/
     python3 run.py lock         pin the newest versions into constraints/
@@ -45,12 +46,14 @@ class Environment(NamedTuple):
         return self.folder / BINARIES / name
 
 
-MAIN = Environment(ROOT / ".venv", ROOT / "constraints" / "dev.txt", ("--all-extras", "--group", "dev"), (4, 0))
+MAIN = Environment(ROOT / ".venv", ROOT / "constraints" / "dev.txt", ("--extra", "all", "--group", "dev"), (4, 0))
 PEERS = Environment(
     ROOT / ".venv-peers",
     ROOT / "constraints" / "neural-tangents.txt",
     (
         "constraints/neural-tangents.in",
+        "--extra",
+        "neural-tangents",
         "--excludes",
         "constraints/neural-tangents-excludes.txt",
         "--group",
@@ -119,6 +122,13 @@ def test(*arguments: str) -> None:
     run(MAIN.program("python"), "-m", "pytest", "--numprocesses", "auto", *arguments, **ONE_THREAD)
 
 
+def peers(*arguments: str) -> None:
+    """Run what is tested against neural-tangents itself, with the old jax that it needs."""
+    make(PEERS)
+    files = sorted((ROOT / "tests").glob("test_neural_tangents*.py"))
+    run(PEERS.program("python"), "-m", "pytest", *files, *arguments, **ONE_THREAD)
+
+
 def check(*arguments: str) -> None:
     """Run everything that reads the code without running it."""
     run(MAIN.program("ruff"), "check", *arguments)
@@ -162,7 +172,7 @@ def lock() -> None:
 
 def main(arguments: list[str]) -> None:
     """Run the task that the first argument names."""
-    tasks = {task.__name__: task for task in (figures, test, check, benchmarks, lock)}
+    tasks = {task.__name__: task for task in (figures, test, peers, check, benchmarks, lock)}
     if not arguments or arguments[0] not in tasks:
         sys.exit(__doc__)
     if arguments[0] != "lock":
