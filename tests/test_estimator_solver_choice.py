@@ -80,8 +80,19 @@ def test_verbose_says_what_was_chosen(capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_a_container_may_have_less_memory_than_the_machine(monkeypatch, tmp_path):
+    machine = solvers.machine_bytes()
+    first, second = tmp_path / "memory.max", tmp_path / "memory.limit_in_bytes"
+    monkeypatch.setattr(solvers, "_LIMITS", (str(first), str(second)))
+    first.write_text("max\n")
+    assert solvers.machine_bytes() >= machine
+    second.write_text(f"{2**29}\n")
+    assert solvers.machine_bytes() == 2**29
+
+
 def test_the_memory_of_the_machine_is_known_or_a_usual_one(monkeypatch):
     assert 2**28 < solvers.machine_bytes() < 2**50
+    monkeypatch.setattr(solvers, "_LIMITS", ())
     monkeypatch.delattr(solvers.os, "sysconf")
     assert solvers.machine_bytes() == 2**33
     monkeypatch.setattr(solvers.os, "sysconf", lambda _: -1, raising=False)

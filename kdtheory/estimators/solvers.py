@@ -8,12 +8,12 @@
   memory for n numbers a step and output. It gives the model with given parameters, exact to a tolerance.
 - `"auto"`, the default, is one of them.
 
-`"auto"` takes `Eigh()` up to 10,000 points, if `4 n²` numbers fit into half of the machine's memory. Above that it
-takes `Lanczos()` where all parameters of the model are given, and `Nystrom()` where they are chosen by held-out errors.
-For what only `Eigh()` can do it takes that, whatever the size: sparse points, and kernels without a counterpart in
-`kdtheory.kernels`, which are "sigmoid", "chi2", "additive_chi2", "precomputed", functions, and polynomials of a degree
-that is no integer. The fitted attribute `solver_` says what was taken; with `verbose`, estimators that have it print a
-line.
+`"auto"` takes `Eigh()` up to 10,000 points, if `4 n²` numbers fit into half of the memory of the machine, or of the
+container. Above that it takes `Lanczos()` where all parameters of the model are given, and `Nystrom()` where they are
+chosen by held-out errors. For what only `Eigh()` can do it takes that, whatever the size: sparse points, and kernels
+without a counterpart in `kdtheory.kernels`, which are "sigmoid", "chi2", "additive_chi2", "precomputed", functions, and
+polynomials of a degree that is no integer. The fitted attribute `solver_` says what was taken; with `verbose`,
+estimators that have it print a line.
 
 **Nyström** replaces the kernel by `k̂(x, z) = k(x, P) k(P, P)⁻¹ k(P, z)` with landmarks P, of which `X_fit_` holds
 nothing else, so a prediction costs O(m), however many points were fitted. Leave-one-out errors and those of folds are
@@ -29,8 +29,10 @@ Points of sample weight zero do not matter to a model: `Nystrom` and `Lanczos` l
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from kdtheory._validation import require_nonnegative_integer, require_positive, require_positive_integer
@@ -40,6 +42,9 @@ _ARRAYS = 4
 _SHARE = 0.5
 _USUAL_BYTES = 2**33
 """Of memory, where the operating system does not say how much there is."""
+
+_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux says what a container may use, in its second and first version."""
 
 _PIVOTS = ("rpcholesky", "uniform", "kmeans++")
 
@@ -212,9 +217,13 @@ def choose_solver(n_points: int, *, every_mode: bool) -> Solver:
 
 
 def machine_bytes() -> int:
-    """Memory of this machine, or a usual size where the operating system does not say."""
+    """Memory of the machine, or what the container or group of this process is allowed of it, if that is less."""
     try:
         n_pages, page = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # not there on Windows, or without these names
-        return _USUAL_BYTES
-    return n_pages * page if n_pages > 0 and page > 0 else _USUAL_BYTES
+    except (AttributeError, ValueError, OSError):  # not everywhere
+        n_pages, page = 0, 0
+    allowed = [n_pages * page if n_pages > 0 and page > 0 else _USUAL_BYTES]
+    for file in _LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # "max" where there is none
+            allowed.append(int(Path(file).read_text()))
+    return min(allowed)
