@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
-import math
 import sys
 import types
 import warnings
@@ -28,14 +27,11 @@ from kdtheory._validation import (
     require_positive_integer,
     require_real,
 )
-from kdtheory.kernels._evaluators import Evaluator, tiles
-from kdtheory.kernels.base import Kernel
-
-_POINTS_ON_DIAGONAL = 16
+from kdtheory.kernels._batches import BatchedKernel, require_shape
 
 
 @dataclass(frozen=True)
-class NeuralTangentsKernel(Kernel):
+class NeuralTangentsKernel(BatchedKernel):
     """The NTK or NNGP kernel of an architecture of neural-tangents, as a kernel of this package.
 
     It is evaluated in double precision, in batches of one size, and on one side of the diagonal only: Gram matrices are
@@ -91,31 +87,22 @@ class NeuralTangentsKernel(Kernel):
         if self.get not in ("ntk", "nngp"):
             raise ValueError(f"get must be 'ntk' or 'nngp', got {self.get!r}")
         if self.input_shape is not None:
-            shape = tuple(require_positive_integer("input_shape", size) for size in self.input_shape)
-            object.__setattr__(self, "input_shape", shape)
+            object.__setattr__(self, "input_shape", require_shape("input_shape", self.input_shape))
         require_positive_integer("batch_size", self.batch_size)
 
-    def _evaluator(self, X: np.ndarray, Y: np.ndarray) -> Evaluator:
-        return _BatchEvaluator(self, X, Y)
+    @property
+    def _points_at_once(self) -> int:
+        return self.batch_size
 
-    def _diagonal(self, X: np.ndarray) -> np.ndarray:
-        size = min(self.batch_size, _POINTS_ON_DIAGONAL)
-        values = np.empty(len(X), dtype=X.dtype)
-        for rows in tiles(len(X), size):
-            batch = self._batch(X[rows], size)
-            values[rows] = np.diagonal(self._call(batch, None))[: rows.stop - rows.start]
-        return values
+    @property
+    def _shape_of_a_point(self) -> tuple[int, ...] | None:
+        return self.input_shape
 
-    def _batch(self, points: np.ndarray, size: int) -> np.ndarray:
-        """Points as the architecture takes them, the last repeated until there are `size` of them."""
-        if self.input_shape is not None and math.prod(self.input_shape) != points.shape[1]:
-            raise ValueError(
-                f"X must have {math.prod(self.input_shape)} columns, which input_shape {self.input_shape} asks for,"
-                f" got {points.shape[1]}"
-            )
-        batch = np.empty((size, points.shape[1]))
-        batch[: len(points)], batch[len(points) :] = points, points[-1]
-        return batch if self.input_shape is None else batch.reshape(size, *self.input_shape)
+    def _between(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        return self._call(left, right)
+
+    def _with_themselves(self, batch: np.ndarray) -> np.ndarray:
+        return np.diagonal(self._call(batch, None))
 
     def _call(self, left: np.ndarray, right: np.ndarray | None) -> np.ndarray:
         import jax
@@ -131,23 +118,6 @@ class NeuralTangentsKernel(Kernel):
                 f" {values.shape}"
             )
         return values
-
-
-class _BatchEvaluator(Evaluator):
-    """Values of a `NeuralTangentsKernel` between two blocks of points."""
-
-    def __init__(self, kernel: NeuralTangentsKernel, X: np.ndarray, Y: np.ndarray) -> None:
-        self.shape = (len(X), len(Y))
-        self._kernel, self._X, self._Y = kernel, X, Y
-
-    def fill(self, rows: slice, columns: slice, tile: np.ndarray) -> None:
-        """Write the values of these rows and columns of the block into `tile`."""
-        size, left, right = self._kernel.batch_size, self._X[rows], self._Y[columns]
-        for some in tiles(len(left), size):
-            batch = self._kernel._batch(left[some], size)
-            for others in tiles(len(right), size):
-                values = self._kernel._call(batch, self._kernel._batch(right[others], size))
-                tile[some, others] = values[: some.stop - some.start, : others.stop - others.start]
 
 
 def flow_time(t: Any, *, learning_rate: SupportsFloat, n_targets: SupportsIndex) -> np.ndarray:

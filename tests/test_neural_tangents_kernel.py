@@ -76,6 +76,7 @@ def test_images_are_given_their_shape():
     [
         ({"kernel_fn": 3}, TypeError, "kernel_fn must be a function, got 3"),
         ({"get": "both"}, ValueError, "get must be 'ntk' or 'nngp', got 'both'"),
+        ({"input_shape": "all"}, TypeError, "input_shape must be a sequence of integers, got 'all'"),
         ({"input_shape": (2, 0)}, ValueError, "input_shape must be >= 1, got 0"),
         ({"batch_size": 0}, ValueError, "batch_size must be >= 1, got 0"),
     ],
@@ -99,7 +100,7 @@ def test_bad_functions(kernel_fn, error, message):
 
 
 def test_points_that_do_not_fill_the_input_shape():
-    with pytest.raises(ValueError, match=r"X must have 4 columns, which input_shape \(2, 2\) asks for, got 3"):
+    with pytest.raises(ValueError, match=r"X must have 4 columns, as points of shape \(2, 2\) have entries, got 3"):
         NeuralTangentsKernel(rbf, input_shape=(2, 2)).gram(X)
 
 
