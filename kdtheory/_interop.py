@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_jax_array, is_torch_array, to_device
@@ -27,3 +30,12 @@ def is_traced(*arrays: Array) -> bool:
 def from_numpy(values: np.ndarray, *, like: Array) -> Array:
     """`values` as an array of the library, dtype and device of `like`."""
     return array_namespace(like).asarray(np.asarray(values, order="C"), dtype=like.dtype, device=device(like))
+
+
+@contextlib.contextmanager
+def double_precision() -> Iterator[None]:
+    """Let JAX compute in double precision in this thread, under the name that its version has for that."""
+    jax = importlib.import_module("jax")
+    home = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
+    with home.enable_x64(True):
+        yield

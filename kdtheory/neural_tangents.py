@@ -7,18 +7,18 @@ between 0.4.24 and 0.5.3, and so an environment of its own: `pip install "kdtheo
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 
+from kdtheory._interop import double_precision
 from kdtheory._validation import (
     require_array,
     require_bool,
@@ -106,9 +106,8 @@ class NeuralTangentsKernel(BatchedKernel):
 
     def _call(self, left: np.ndarray, right: np.ndarray | None) -> np.ndarray:
         import jax
-        import jax.experimental
 
-        with _double_precision(jax):
+        with double_precision():
             first, second = (None if batch is None else jax.numpy.asarray(batch) for batch in (left, right))
             values = np.asarray(self.kernel_fn(first, second, self.get))
         expected = (len(left), len(left if right is None else right))
@@ -264,10 +263,3 @@ def import_neural_tangents() -> Any:
             f"neural-tangents runs on jax 0.4.24 to 0.5.3, and jax {jax.__version__} is installed:"
             ' pip install "kdtheory[neural-tangents]", in an environment of its own'
         ) from error
-
-
-@contextlib.contextmanager
-def _double_precision(jax: Any) -> Iterator[None]:
-    """Let this thread compute in double precision, under the name that this jax has for it."""
-    with (jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64)(True):
-        yield

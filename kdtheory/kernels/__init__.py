@@ -1,6 +1,7 @@
 """Kernels, their Gram matrices, and Gram operators that multiply by a matrix which is never stored."""
 
 from kdtheory.kernels.base import Kernel
+from kdtheory.kernels.convolutional import ConvolutionalNNGP, ConvolutionalNTK
 from kdtheory.kernels.inner_product import ArcCosine, Cosine, Linear, Polynomial
 from kdtheory.kernels.operator import GramOperator
 from kdtheory.kernels.stationary import RBF, Laplace, Matern
@@ -9,6 +10,8 @@ from kdtheory.kernels.tasks import PartialProduct, Task, block_product
 __all__ = [
     "RBF",
     "ArcCosine",
+    "ConvolutionalNNGP",
+    "ConvolutionalNTK",
     "Cosine",
     "GramOperator",
     "Kernel",

@@ -70,11 +70,21 @@ class _BatchEvaluator(Evaluator):
     def fill(self, rows: slice, columns: slice, tile: np.ndarray) -> None:
         """Write the values of these rows and columns of the block into `tile`."""
         size, left, right = self._kernel._points_at_once, self._X[rows], self._Y[columns]
+        mirrored = _same_memory(left, right)
         for some in tiles(len(left), size):
             batch = self._kernel._batch(left[some], size)
-            for others in tiles(len(right), size):
+            for others in tiles(some.stop if mirrored else len(right), size):
                 values = self._kernel._between(batch, self._kernel._batch(right[others], size))
                 tile[some, others] = values[: some.stop - some.start, : others.stop - others.start]
+                if mirrored and others != some:
+                    tile[others, some] = tile[some, others].T
+
+
+def _same_memory(left: np.ndarray, right: np.ndarray) -> bool:
+    """Whether these are the same points, and their values need not be computed twice."""
+    return all(getattr(left, name) == getattr(right, name) for name in ("shape", "strides")) and (
+        left.__array_interface__["data"] == right.__array_interface__["data"]
+    )
 
 
 def require_shape(name: str, value: object) -> tuple[int, ...]:
