@@ -1,4 +1,4 @@
-"""One BLAS thread for each test process, double precision and four devices in JAX, and reproducible examples from hypothesis."""
+"""One BLAS thread for each process, double precision and four devices in JAX, and reproducible hypothesis examples."""
 
 import os
 

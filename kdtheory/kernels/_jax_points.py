@@ -33,10 +33,11 @@ def require_jax_points(name: str, value: Any) -> jax.Array:
         return points
     if not points.is_fully_addressable:
         raise ValueError(f"{name} must lie on devices of this process, got an array that is spread over several")
-    where = int(_first_infinite(points))
-    if where < points.size:
-        row, column = divmod(where, points.shape[1])
-        raise ValueError(f"{name} must be finite, got {float(points[row, column])} in row {row}, column {column}")
+    with jax.ensure_compile_time_eval():  # also in the midst of a larger program
+        where = int(_first_infinite(points))
+        if where < points.size:
+            row, column = divmod(where, points.shape[1])
+            raise ValueError(f"{name} must be finite, got {float(points[row, column])} in row {row}, column {column}")
     return points
 
 

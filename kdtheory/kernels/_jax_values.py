@@ -131,7 +131,7 @@ class _OfDistance(Formula):
 
     def diagonal(self, x: jax.Array, parameters: Parameters) -> jax.Array:
         del parameters
-        return jnp.ones(x.shape[0], x.dtype)
+        return jnp.ones_like(x[:, 0])  # where the points are
 
     def context(self, x: jax.Array, y: jax.Array, parameters: Parameters) -> Any:
         if not self.is_smooth or x.shape[1] < _FEWEST_FEATURES:

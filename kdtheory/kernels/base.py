@@ -102,7 +102,7 @@ class Kernel(ABC):
         Returns
         -------
         array of shape (n,)
-            The diagonal of `gram(X)`, to the bit.
+            The diagonal of `gram(X)`, to the bit; with jax to rounding.
 
         Raises
         ------
@@ -138,7 +138,8 @@ class Kernel(ABC):
         Y : array of shape (m, d), optional
             Default: X. Symmetry then saves half of the work, but not with jax.
         max_bytes : int, default 2**28
-            Most bytes of work space, besides the points, what is multiplied and the result; with jax on each device.
+            Most bytes of work space, besides the points, what is multiplied and the result. With jax of each
+            device, besides the points and a copy of them.
         n_threads : int, optional
             Python threads, each with one BLAS thread. Default: the cores available, at most the threads of BLAS.
         progress : bool, default False

@@ -5,7 +5,7 @@ Needs JAX: `pip install "kdtheory[jax]"`. `Kernel.gram`, `diag` and `operator` c
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -73,8 +73,7 @@ def gram(kernel: Kernel, X: Any, Y: Any = None) -> jax.Array:
     plan = tiles.plan_rows(len(whole), len(columns), is_symmetric=right is None)
     rows = over_rows(tiles.padded(whole, plan.rows_on(mesh.size)), mesh)
     K = tiles.gram(rows, columns, parameters, formula=formula, mesh=mesh, plan=plan)
-    values: jax.Array = require_representable(K, "the kernel value")
-    return values
+    return _representable(K, "the kernel value")
 
 
 def diag(kernel: Kernel, X: Any) -> jax.Array:
@@ -104,7 +103,12 @@ def diag(kernel: Kernel, X: Any) -> jax.Array:
     points = require_jax_points("X", X)
     formula, parameters = formula_of(kernel, points.shape[1])
     values = formula.diagonal(points, parameters)
-    return values if is_traced(values) else require_representable(values, "the kernel value")
+    return _representable(values, "the kernel value")
+
+
+def _representable(values: jax.Array, what: str) -> jax.Array:
+    """Pass values on that are finite, or part of a program and not known yet."""
+    return values if is_traced(values) else cast(jax.Array, require_representable(values, what))
 
 
 class JaxGramOperator(LinearOperator):
@@ -122,7 +126,7 @@ class JaxGramOperator(LinearOperator):
     Y : array of shape (m, d), optional
         Of jax or numpy; default: X.
     max_bytes : int, default 2**28
-        Most bytes of work space on each device, besides the points.
+        Most bytes of work space on each device, besides the points and a copy of them.
     devices : sequence of jax.Device, optional
         Rows of the matrix are spread over them. Default: where X is.
 
@@ -226,18 +230,20 @@ class JaxGramOperator(LinearOperator):
         [3. 6.]
         """
         name = "the multiplied matrix"
-        traced = is_traced(V)
-        columns = V.astype(self.X.dtype) if traced else require_array(name, V, like=self.X[:1], allow_empty=True)
+        if is_traced(V):
+            columns = V.astype(self.X.dtype)
+        else:
+            with jax.ensure_compile_time_eval():  # also in the midst of a larger program
+                columns = require_array(name, V, like=self.X[:1], allow_empty=True)
+                columns = on_all(columns, self._mesh)
         require_ndim(name, columns, 1, 2)
         if columns.shape[0] != self.shape[1]:
             raise ValueError(f"{name} must have {self.shape[1]} rows, got shape {tuple(columns.shape)}")
-        if not traced:
-            columns = on_all(columns, self._mesh)
         matrix = columns[:, None] if columns.ndim == 1 else columns
         parts = [self._multiply(matrix[:, part]) for part in self.column_slices(matrix.shape[1])]
         result = jnp.concatenate(parts, axis=1) if parts else jnp.zeros((self.shape[0], 0), matrix.dtype)
         result = result[:, 0] if columns.ndim == 1 else result
-        return result if is_traced(result) else require_representable(result, "the product")
+        return _representable(result, "the product")
 
     def dot(self, x: Any) -> Any:
         """Multiply an array of jax, which gives one of jax, or anything else that scipy's operators take."""
