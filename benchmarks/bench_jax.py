@@ -1,6 +1,7 @@
 """Claims, to be shown on a machine with a GPU: an RBF Gram matrix that is never stored is multiplied faster there by
-the operator of jax arrays than on the processor by that of numpy and than by tiles in torch on the same GPU, in float64 and
-float32, to the same number of digits; and the exact spectrum of a Gram matrix takes less time than by LAPACK.
+the operator of jax arrays than on the processor by that of numpy, and than by tiles in torch on the same GPU, in
+float64 and float32, to the same number of digits; and the exact spectrum of a Gram matrix takes less time than by
+LAPACK.
 
 Runs on every kind of device that JAX finds, and with torch where it is installed; the result names the devices. Where
 there is a GPU: `JAX_PLATFORMS=cuda,cpu python -m pytest benchmarks/bench_jax.py --benchmark-enable
