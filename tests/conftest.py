@@ -1,4 +1,4 @@
-"""One BLAS thread for each test process, double precision in JAX, and reproducible examples from hypothesis."""
+"""One BLAS thread for each process, double precision and four devices in JAX, and reproducible hypothesis examples."""
 
 import os
 
@@ -8,6 +8,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
     os.environ.setdefault(variable, "1")
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 settings.register_profile(

@@ -32,6 +32,18 @@ def require_two_sets(X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
     return left.astype(dtype, copy=False), right.astype(dtype, copy=False)
 
 
+def require_indices(name: str, value: Any, length: int) -> np.ndarray:
+    """`value` as integers from 0 to length - 1, shape (k,)."""
+    indices = np.asarray(value)
+    if indices.ndim != 1 or (indices.dtype.kind not in "iu" and indices.size):
+        raise ValueError(f"{name} must be integers in one dimension, got {indices.dtype} of shape {indices.shape}")
+    indices = indices.astype(np.int64)
+    outside = (indices < 0) | (indices >= length)
+    if outside.any():
+        raise ValueError(f"{name} must lie in 0..{length - 1}, got {int(indices[np.argmax(outside)])}")
+    return indices
+
+
 def _rows_checked(name: str, points: Any) -> Any:
     """`points`, if numbers in two dimensions, after a look at each row that spares a mask of the whole."""
     if isinstance(points, list | tuple):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from array_api_compat import is_jax_array
+from scipy.sparse.linalg import LinearOperator
 
+from kdtheory._typing import Array
 from kdtheory._validation import require_representable
 from kdtheory.kernels._evaluators import Evaluator, tiles
 from kdtheory.kernels._points import require_points, require_two_sets
@@ -25,19 +30,20 @@ class Kernel(ABC):
         """Whether every Gram matrix of the kernel is positive semi-definite."""
         return True
 
-    def gram(self, X: Any, Y: Any = None) -> np.ndarray:
+    def gram(self, X: Any, Y: Any = None) -> Array:
         """Kernel values of all pairs of points.
 
         Parameters
         ----------
         X : array of shape (n, d)
-            Points. float32 stays float32; integers become float64.
+            Points. float32 stays float32; integers become float64. Of numpy, or of jax.
         Y : array of shape (m, d), optional
             Other points; default: X, for which the result is symmetric to the bit.
 
         Returns
         -------
         array of shape (n, m)
+            Of jax for jax arrays, on their devices; `kdtheory.kernels.jax_operator.gram` says more.
 
         Raises
         ------
@@ -63,6 +69,8 @@ class Kernel(ABC):
         array([[5., 2.],
                [2., 1.]])
         """
+        if _has_jax(X, Y):
+            return _with_jax().gram(self, X, Y)
         symmetric = Y is None
         points, others = (require_points("X", X),) * 2 if symmetric else require_two_sets(X, Y)
         gram = np.empty((len(points), len(others)), dtype=points.dtype)
@@ -84,7 +92,7 @@ class Kernel(ABC):
             np.fill_diagonal(gram, self._diagonal(points))
         return require_representable(gram, "the kernel value")
 
-    def diag(self, X: Any) -> np.ndarray:
+    def diag(self, X: Any) -> Array:
         """Kernel value of every point with itself.
 
         Parameters
@@ -94,7 +102,7 @@ class Kernel(ABC):
         Returns
         -------
         array of shape (n,)
-            The diagonal of `gram(X)`, to the bit.
+            The diagonal of `gram(X)`, to the bit; with jax to rounding.
 
         Raises
         ------
@@ -107,34 +115,48 @@ class Kernel(ABC):
         >>> RBF(gamma=0.5).diag([[1.0], [2.0]])
         array([1., 1.])
         """
+        if _has_jax(X):
+            return _with_jax().diag(self, X)
         return require_representable(self._diagonal(require_points("X", X)), "the kernel value")
 
     def operator(
-        self, X: Any, Y: Any = None, *, max_bytes: int = 2**28, n_threads: int | None = None, progress: bool = False
-    ) -> GramOperator:
+        self,
+        X: Any,
+        Y: Any = None,
+        *,
+        max_bytes: int = 2**28,
+        n_threads: int | None = None,
+        progress: bool = False,
+        devices: Sequence[Any] | None = None,
+    ) -> LinearOperator:
         """Operator that multiplies by the Gram matrix in tiles and never stores it.
 
         Parameters
         ----------
         X : array of shape (n, d)
+            Of numpy, or of jax for products on its devices.
         Y : array of shape (m, d), optional
-            Default: X. Symmetry then saves half of the work.
+            Default: X. Symmetry then saves half of the work, but not with jax.
         max_bytes : int, default 2**28
-            Most bytes of work space, besides the points, what is multiplied and the result.
+            Most bytes of work space, besides the points, what is multiplied and the result. With jax of each
+            device, besides the points and a copy of them.
         n_threads : int, optional
             Python threads, each with one BLAS thread. Default: the cores available, at most the threads of BLAS.
         progress : bool, default False
             Show a bar on standard error; needs tqdm.
+        devices : sequence of jax.Device, optional
+            Rows are spread over them, for a jax array X. Default: where X is.
 
         Returns
         -------
-        GramOperator
+        GramOperator, or JaxGramOperator for jax arrays
             Of shape (n, m), a `scipy.sparse.linalg.LinearOperator`.
 
         Raises
         ------
         ValueError, TypeError
-            As for `gram`, and for `max_bytes` too small: the message names the least that works.
+            As for `gram`, for `max_bytes` too small: the message names the least that works, and for options that do
+            not go with the kind of array.
         ImportError
             For `progress=True` without tqdm.
 
@@ -152,6 +174,13 @@ class Kernel(ABC):
         >>> RBF(gamma=1.0).operator([[0.0], [1.0]]) @ [1.0, 0.0]
         array([1.        , 0.36787944])
         """
+        if _has_jax(X, Y):
+            if n_threads is not None or progress:
+                given = "progress=True" if progress else f"n_threads={n_threads!r}"
+                raise ValueError(f"{given} is for numpy arrays, got X of jax, whose products are one program")
+            return _with_jax().JaxGramOperator(self, X, Y, max_bytes=max_bytes, devices=devices)
+        if devices is not None:
+            raise ValueError(f"devices is for jax arrays, got X of type {type(X).__name__}")
         return GramOperator(self, X, Y, max_bytes=max_bytes, n_threads=n_threads, progress=progress)
 
     @abstractmethod
@@ -161,3 +190,12 @@ class Kernel(ABC):
     @abstractmethod
     def _diagonal(self, X: np.ndarray) -> np.ndarray:
         """Give the diagonal of the Gram matrix of checked points."""
+
+
+def _has_jax(*points: Any) -> bool:
+    return any(is_jax_array(each) for each in points)
+
+
+def _with_jax() -> Any:
+    """Import what works on jax arrays only when there are some, since that imports jax."""
+    return importlib.import_module("kdtheory.kernels.jax_operator")

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kdtheory._interop import is_traced
 from kdtheory._validation import require_positive, require_positive_integer, require_real
 from kdtheory.kernels._evaluators import Evaluator, ProductEvaluator, compiled_loops
 from kdtheory.kernels.base import Kernel
 
-_NEARLY_STRAIGHT = 0.999
+NEARLY_STRAIGHT = 0.999
 """Cosine beyond which the angle is taken from the directions themselves."""
 
 
@@ -69,9 +70,10 @@ class Polynomial(Kernel):
 
     def __post_init__(self) -> None:
         require_positive_integer("degree", self.degree)
-        if self.gamma is not None:
+        if self.gamma is not None and not is_traced(self.gamma):
             require_positive("gamma", self.gamma)
-        require_real("coef0", self.coef0)
+        if not is_traced(self.coef0):
+            require_real("coef0", self.coef0)
 
     @property
     def is_psd(self) -> bool:
@@ -156,7 +158,7 @@ class ArcCosine(Kernel):
 
         def finish(tile: np.ndarray, rows: slice, columns: slice) -> None:
             compiled_loops().finish_angles(
-                tile, self.order, x, rows.start, y, columns.start, x_norms, y_norms, _NEARLY_STRAIGHT
+                tile, self.order, x, rows.start, y, columns.start, x_norms, y_norms, NEARLY_STRAIGHT
             )
 
         return ProductEvaluator(x, y, finish)

@@ -17,7 +17,7 @@ from kdtheory._validation import (
     require_positive_integer,
     require_representable,
 )
-from kdtheory.kernels._points import require_points, require_two_sets
+from kdtheory.kernels._points import require_indices, require_points, require_two_sets
 from kdtheory.kernels._threads import one_blas_thread, usual_threads
 from kdtheory.kernels.tasks import PartialProduct, Task, block_product, plan_tasks, task_bytes
 
@@ -194,13 +194,7 @@ class GramOperator(LinearOperator):
         ValueError
             When indices are not integers in one dimension, or out of range.
         """
-        chosen = np.asarray(indices)
-        if chosen.ndim != 1 or (chosen.dtype.kind not in "iu" and chosen.size):
-            raise ValueError(f"indices must be integers in one dimension, got {chosen.dtype} of shape {chosen.shape}")
-        chosen = chosen.astype(np.int64)
-        outside = (chosen < 0) | (chosen >= self.shape[1])
-        if outside.any():
-            raise ValueError(f"indices must lie in 0..{self.shape[1] - 1}, got {int(chosen[np.argmax(outside)])}")
+        chosen = require_indices("indices", indices, self.shape[1])
         if chosen.size == 0:
             return np.empty((self.shape[0], 0), dtype=self.dtype)
         values = self.kernel.gram(self.X, self.Y[chosen])

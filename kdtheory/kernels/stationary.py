@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kdtheory._interop import is_traced
 from kdtheory._validation import require_positive, require_real
 from kdtheory.kernels._evaluators import DifferenceEvaluator, Evaluator, distance_evaluator
 from kdtheory.kernels.base import Kernel
@@ -51,7 +52,7 @@ class RBF(_Stationary):
     gamma: float | None = None
 
     def __post_init__(self) -> None:
-        if self.gamma is not None:
+        if self.gamma is not None and not is_traced(self.gamma):
             require_positive("gamma", self.gamma)
 
     def _evaluator(self, X: np.ndarray, Y: np.ndarray) -> Evaluator:
@@ -90,7 +91,7 @@ class Laplace(_Stationary):
     gamma: float | None = None
 
     def __post_init__(self) -> None:
-        if self.gamma is not None:
+        if self.gamma is not None and not is_traced(self.gamma):
             require_positive("gamma", self.gamma)
 
     def _evaluator(self, X: np.ndarray, Y: np.ndarray) -> Evaluator:
@@ -136,6 +137,8 @@ class Matern(_Stationary):
     def __post_init__(self) -> None:
         if require_real("nu", self.nu) not in (0.5, 1.5, 2.5):
             raise ValueError(f"nu must be 0.5, 1.5 or 2.5, got {self.nu!r}")
+        if is_traced(self.length_scale):
+            return
         if require_positive("length_scale", self.length_scale) < _LEAST_LENGTH:
             raise ValueError(f"length_scale must be >= {_LEAST_LENGTH}, got {self.length_scale!r}")
 

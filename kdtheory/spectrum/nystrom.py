@@ -18,7 +18,7 @@ from kdtheory._validation import (
     require_targets,
     require_weights,
 )
-from kdtheory.kernels import GramOperator, Kernel
+from kdtheory.kernels import Kernel
 from kdtheory.pivots import COLUMNS_AT_ONCE, PartialCholesky, cholesky_at, randomly_pivoted_cholesky
 from kdtheory.spectrum.base import Spectrum
 from kdtheory.spectrum.weighted import LowRankWeightedSpectrum
@@ -158,11 +158,11 @@ class NystromCross(LinearOperator):
     Attributes
     ----------
     spectrum : NystromSpectrum
-    to_pivots : GramOperator
+    to_pivots : GramOperator, or JaxGramOperator for new points of jax
         `k(X_test, P)`.
     """
 
-    def __init__(self, spectrum: NystromSpectrum, to_pivots: GramOperator) -> None:
+    def __init__(self, spectrum: NystromSpectrum, to_pivots: LinearOperator) -> None:
         self.spectrum, self.to_pivots = spectrum, to_pivots
         self._root = np.sqrt(spectrum.weights())[:, None]
         super().__init__(spectrum.eigenvectors.dtype, (to_pivots.shape[0], spectrum.n_points))
@@ -182,7 +182,7 @@ class NystromCross(LinearOperator):
 
 
 def nystrom_spectrum(
-    kernel: Kernel | GramOperator,
+    kernel: Kernel | LinearOperator,
     X: Any,
     n_components: SupportsIndex,
     *,
@@ -197,7 +197,7 @@ def nystrom_spectrum(
     if n_pivots > n:
         raise ValueError(f"n_components must be <= {n}, the number of points, got {n_components!r}")
     _require_room(max_bytes, n, n_pivots, operator.dtype.itemsize)
-    matrix = _Whitened(operator, _root_weight(sample_weight, operator))
+    matrix = _Whitened(operator, np.asarray(operator.X), _root_weight(sample_weight, operator))
     chosen = _landmarks(matrix, n_pivots, pivots, require_generator("random_state", random_state))
     roots = matrix.root[chosen.pivots]
     triangle = np.asfortranarray(chosen.factor[chosen.pivots] / roots[:, None])
@@ -206,7 +206,7 @@ def nystrom_spectrum(
         "eigenvalues": eigenvalues,
         "eigenvectors": eigenvectors,
         "kernel": operator.kernel,
-        "X_pivots": operator.X[chosen.pivots],
+        "X_pivots": matrix.points[chosen.pivots],
         "pivots": chosen.pivots,
         "trace_error": chosen.trace_error,
         "triangle": triangle,
@@ -220,8 +220,8 @@ def nystrom_spectrum(
     return spectrum
 
 
-def _operator(kernel: Kernel | GramOperator, X: Any) -> GramOperator:
-    if isinstance(kernel, GramOperator):
+def _operator(kernel: Kernel | LinearOperator, X: Any) -> Any:
+    if isinstance(kernel, LinearOperator) and isinstance(getattr(kernel, "kernel", None), Kernel):
         if X is not None:
             raise TypeError("X must be left out when kernel is a Gram operator, which has points of its own")
         if not kernel.is_symmetric:
@@ -238,7 +238,8 @@ def _operator(kernel: Kernel | GramOperator, X: Any) -> GramOperator:
 class _Whitened:
     """`S K S` of a Gram operator, by its columns."""
 
-    operator: GramOperator
+    operator: LinearOperator
+    points: np.ndarray
     root: np.ndarray
 
     @property
@@ -255,11 +256,11 @@ class _Whitened:
         return columns
 
     def between(self, indices: np.ndarray) -> np.ndarray:
-        gram = self.operator.kernel.gram(self.operator.X[indices])
+        gram = self.operator.kernel.gram(self.points[indices])
         return self.root[indices][:, None] * gram * self.root[indices]
 
 
-def _root_weight(sample_weight: Any, operator: GramOperator) -> np.ndarray:
+def _root_weight(sample_weight: Any, operator: LinearOperator) -> np.ndarray:
     ones = np.ones(operator.shape[0], dtype=operator.dtype)
     if sample_weight is None:
         return ones
@@ -279,8 +280,8 @@ def _landmarks(matrix: _Whitened, n_pivots: int, rule: Any, rng: np.random.Gener
             raise ValueError(f"pivots must be one of {_RULES} or indices of points, got {rule!r}")
         if rule == "rpcholesky":
             return randomly_pivoted_cholesky(matrix, n_pivots, random_state=rng, between=matrix.between)
-        X = matrix.operator.X
-        candidates = rng.permutation(len(X)) if rule == "uniform" else _spread(X, n_pivots, rng)
+        points = matrix.points
+        candidates = rng.permutation(len(points)) if rule == "uniform" else _spread(points, n_pivots, rng)
     return cholesky_at(matrix, candidates, n_pivots, between=matrix.between)
 
 

@@ -9,7 +9,9 @@ from kdtheory._typing import QFilter
 from kdtheory._validation import require_bool, require_nonnegative, require_weights
 
 if TYPE_CHECKING:
-    from kdtheory.kernels import GramOperator, Kernel
+    from scipy.sparse.linalg import LinearOperator
+
+    from kdtheory.kernels import Kernel
     from kdtheory.spectrum.base import Spectrum
     from kdtheory.spectrum.lanczos import LanczosSpectrum
     from kdtheory.spectrum.nystrom import NystromSpectrum
@@ -97,7 +99,7 @@ class SpectrumSources:
     @classmethod
     def nystrom(
         cls,
-        kernel: Kernel | GramOperator,
+        kernel: Kernel | LinearOperator,
         X: Any = None,
         n_components: SupportsIndex = 1000,
         *,
