@@ -124,6 +124,20 @@ def test_one_ridge_takes_the_steps_of_preconditioned_conjugate_gradients_and_man
         assert len(unaided) > 1.8 * len(columns)
 
 
+def test_residuals_of_many_points_are_what_is_left_of_the_equations():
+    d = np.geomspace(1.0, 1e-9, 5000)
+    operator = LinearOperator(
+        (5000, 5000), matvec=lambda x: d * x.ravel(), matmat=lambda X: d[:, None] * X, dtype=float
+    )
+    y, near = 1.0 + np.arange(5000.0) / 5000.0, Spectrum(d[:100], np.eye(5000, 100))
+    with pytest.warns(LanczosWarning, match="more iterations"):
+        spectrum = Spectrum.lanczos(operator, y, 3, filter_=Ridge(1e-3), preconditioner=near)
+    dual = fit_filter(spectrum, y, Ridge(1e-3)).dual_coef
+    left = np.linalg.norm((d + 1e-3) * dual - y) / np.linalg.norm(y)
+    assert left > 1e-4
+    assert_allclose(spectrum.residuals(y, Ridge(1e-3)), left, rtol=1e-8)
+
+
 def test_filters_that_cut_modes_off_are_exact_too():
     X, K, y = problem()
 
