@@ -10,31 +10,28 @@ from scipy.sparse.linalg import LinearOperator
 
 _ASYMMETRIC = 1e-6
 _INDEFINITE = 1e6
+ROWS_AT_ONCE = 4096
 
 
-class KrylovSpace:
-    """The space of `y, K y, K² y, …`, one block of columns for each power.
+class Subspace:
+    """A space that begins with some targets, with an orthonormal basis and the operator on it.
 
-    The operator is known on it as a block tridiagonal matrix, and what it maps out of it lies in the next block. What
-    is left of a matrix with entries up to `least_scale` has their rounding errors.
+    What is left of a matrix with entries up to `least_scale` has their rounding errors.
     """
 
-    def __init__(
-        self, operator: LinearOperator, targets: np.ndarray, n_blocks: int, *, least_scale: float = 0.0
-    ) -> None:
+    def __init__(self, operator: LinearOperator, targets: np.ndarray, n_columns: int, *, least_scale: float) -> None:
         self._operator = operator
         self._least_scale = least_scale
         self._scale = 1.0
         self._size = 0
         n_points = len(targets)
-        self._store = np.empty((n_points, min(n_points, n_blocks * targets.shape[1])), order="F")
+        self._store = np.empty((n_points, min(n_points, n_columns)), order="F")
         # Targets of unit length, so that none counts as rounding beside larger ones.
         sizes = np.linalg.norm(targets, axis=0)
         units = targets[:, sizes > 0.0] / sizes[sizes > 0.0]
         if units.shape[1] == 0:
             units = np.full((n_points, 1), n_points**-0.5)  # any direction will do for targets that are zero
         self._block, self.start = self._orthonormal(units)
-        self._link = np.zeros((self._block.shape[1], 0))
         self.matrix = np.zeros((0, 0))
         """The operator on the space, of which the lower triangle counts."""
 
@@ -42,34 +39,6 @@ class KrylovSpace:
     def basis(self) -> np.ndarray:
         """Orthonormal columns, shape (n, size)."""
         return self._store[:, : self._size]
-
-    @property
-    def boundary(self) -> np.ndarray:
-        """What the operator maps out of the space, in an orthonormal basis of it, shape (width, size)."""
-        width, last = self._link.shape
-        return np.hstack([np.zeros((width, self._size - last)), self._link])
-
-    def grow(self) -> bool:
-        """Take the next block into the space; False when there is nothing that could follow it."""
-        block, link = self._block, self._link
-        image = np.asarray(self._operator.matmat(block), dtype=float)
-        if not np.all(np.isfinite(image)):
-            raise OverflowError("operator must have finite products, got an infinity or a NaN")
-        inner, back = block.T @ image, self._store[:, self._size - link.shape[1] : self._size].T @ image
-        self._scale = max(self._scale if self._size else self._least_scale, float(np.linalg.norm(inner, 2)))
-        off = max(float(np.max(np.abs(part), initial=0.0)) for part in (inner - inner.T, back - link.T))
-        if off > _ASYMMETRIC * self._scale:
-            raise ValueError(f"operator must be symmetric, got products xᵀ(K y) and yᵀ(K x) that differ by {off:.6g}")
-        width, size = block.shape[1], self._size
-        matrix = np.zeros((size + width, size + width))
-        matrix[:size, :size] = self.matrix
-        matrix[size:, size:] = inner
-        matrix[size:, size - link.shape[1] : size] = link
-        self.matrix = matrix
-        self._store[:, size : size + width] = block
-        self._size += width
-        self._block, self._link = self._orthonormal(image)
-        return self._block.shape[1] > 0
 
     def ritz(self) -> tuple[np.ndarray, np.ndarray]:
         """Descending eigenvalues >= 0 of the operator on the space, and their vectors in its basis."""
@@ -83,14 +52,27 @@ class KrylovSpace:
 
     def rotate(self, vectors: np.ndarray) -> np.ndarray:
         """Return `basis @ vectors` in the place of the basis, since a second one may not fit into memory."""
-        for start in range(0, len(self._store), 4096):
-            rows = self.basis[start : start + 4096]
+        for start in range(0, len(self._store), ROWS_AT_ONCE):
+            rows = self.basis[start : start + ROWS_AT_ONCE]
             rows[...] = rows @ vectors
         return self.basis
 
+    def _multiply(self, block: np.ndarray) -> np.ndarray:
+        image = np.asarray(self._operator.matmat(block), dtype=float)
+        if not np.all(np.isfinite(image)):
+            raise OverflowError("operator must have finite products, got an infinity or a NaN")
+        return image
+
+    def _require_symmetric(self, inner: np.ndarray, *differences: np.ndarray, usual: float = 0.0) -> None:
+        """Refuse differences beyond rounding, for an operator with eigenvalues up to about the `usual`."""
+        self._scale = max(self._scale if self._size else self._least_scale, float(np.linalg.norm(inner, 2)))
+        off = max(float(np.max(np.abs(part), initial=0.0)) for part in (inner - inner.T, *differences))
+        if off > _ASYMMETRIC * max(self._scale, usual):
+            raise ValueError(f"operator must be symmetric, got products xᵀ(K y) and yᵀ(K x) that differ by {off:.6g}")
+
     def _orthonormal(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Orthonormal directions Q outside the space, and R, so that Q R is what of the block lies outside."""
-        room = self._store.shape[0] - self._size
+        room = len(self._store) - self._size
         if room == 0:
             return block[:, :0], np.zeros((0, block.shape[1]))
         rest = self._outside(block)
@@ -105,6 +87,42 @@ class KrylovSpace:
 
     def _outside(self, block: np.ndarray) -> np.ndarray:
         return block - self.basis @ (self.basis.T @ block)
+
+
+class KrylovSpace(Subspace):
+    """The space of `y, K y, K² y, …`, one block of columns for each power.
+
+    The operator is known on it as a block tridiagonal matrix, and what it maps out of it lies in the next block.
+    """
+
+    def __init__(
+        self, operator: LinearOperator, targets: np.ndarray, n_blocks: int, *, least_scale: float = 0.0
+    ) -> None:
+        super().__init__(operator, targets, n_blocks * targets.shape[1], least_scale=least_scale)
+        self._link = np.zeros((self._block.shape[1], 0))
+
+    @property
+    def boundary(self) -> np.ndarray:
+        """What the operator maps out of the space, in an orthonormal basis of it, shape (width, size)."""
+        width, last = self._link.shape
+        return np.hstack([np.zeros((width, self._size - last)), self._link])
+
+    def grow(self) -> bool:
+        """Take the next block into the space; False when there is nothing that could follow it."""
+        block, link = self._block, self._link
+        image = self._multiply(block)
+        inner, back = block.T @ image, self._store[:, self._size - link.shape[1] : self._size].T @ image
+        self._require_symmetric(inner, back - link.T)
+        width, size = block.shape[1], self._size
+        matrix = np.zeros((size + width, size + width))
+        matrix[:size, :size] = self.matrix
+        matrix[size:, size:] = inner
+        matrix[size:, size - link.shape[1] : size] = link
+        self.matrix = matrix
+        self._store[:, size : size + width] = block
+        self._size += width
+        self._block, self._link = self._orthonormal(image)
+        return self._block.shape[1] > 0
 
 
 def residual(

@@ -17,6 +17,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from kdtheory._typing import Array, QFilter
 from kdtheory._validation import require_array, require_positive, require_positive_integer, require_targets
 from kdtheory.spectrum._krylov import KrylovSpace, largest_residual, residual
+from kdtheory.spectrum._preconditioned import PreconditionedSpace
 from kdtheory.spectrum.base import Spectrum
 
 _OUTSIDE = 1e-10
@@ -119,6 +120,7 @@ def lanczos_spectrum(
     *,
     filter_: QFilter | Sequence[QFilter] | None = None,
     tolerance: SupportsFloat = 1e-8,
+    preconditioner: Spectrum | None = None,
     least_scale: float = 0.0,
 ) -> LanczosSpectrum:
     """Make what `Spectrum.lanczos` returns, where the arguments are described.
@@ -129,28 +131,63 @@ def lanczos_spectrum(
     y = np.asarray(require_targets("targets", targets, products.shape[0], like=np.zeros(0)))
     most, accuracy = require_positive_integer("n_iterations", n_iterations), require_positive("tolerance", tolerance)
     filters = [] if filter_ is None else _filters(filter_)
-    space = KrylovSpace(products, y.reshape(len(y), -1), most, least_scale=least_scale)
-    next_look, reached = 1.0, np.inf
-    for step in range(1, most + 1):
-        goes_on = space.grow()
-        size = len(space.matrix)
-        if filters and goes_on and (size >= next_look or step == most):
-            next_look = _GROWTH * size + 1.0
-            reached = largest_residual(space, filters)
-            goes_on = reached > accuracy
-        if not goes_on:
-            break
+    columns = y.reshape(len(y), -1)
+    space: KrylovSpace | PreconditionedSpace
+    more = "more iterations or "
+    if preconditioner is None:
+        space = KrylovSpace(products, columns, most, least_scale=least_scale)
+        taken, reached = most, _iterate(space, most, filters, accuracy)
     else:
-        if filters:
-            warnings.warn(
-                f"{most} Lanczos iterations reached the residual {reached:.3g}, not the tolerance {accuracy:.3g}: more"
-                " iterations or a larger ridge would",
-                LanczosWarning,
-                stacklevel=3,
-            )
+        _require_preconditioner(preconditioner, len(y), filters)
+        space = PreconditionedSpace(products, columns, filters, preconditioner, least_scale=least_scale)
+        taken, reached = _iterate_preconditioned(space, most, accuracy)
+        more = "" if space.is_complete else more
+    if reached > accuracy:
+        warnings.warn(
+            f"{taken} Lanczos iterations reached the residual {reached:.3g}, not the tolerance {accuracy:.3g}:"
+            f" {more}a larger ridge would",
+            LanczosWarning,
+            stacklevel=3,
+        )
     d, vectors = space.ritz()
     boundary = space.boundary @ vectors
     return LanczosSpectrum._trusted(eigenvalues=d, eigenvectors=space.rotate(vectors), boundary=boundary)
+
+
+def _iterate(
+    space: KrylovSpace, most: int, filters: list[Callable[[np.ndarray], np.ndarray]], accuracy: float
+) -> float:
+    """Return the largest residual of the filters, zero without filters and where the space ended."""
+    next_look, reached = 1.0, 0.0
+    for step in range(1, most + 1):
+        if not space.grow():
+            return 0.0
+        size = len(space.matrix)
+        if filters and (size >= next_look or step == most):
+            next_look = _GROWTH * size + 1.0
+            reached = largest_residual(space, filters)
+            if reached <= accuracy:
+                break
+    return reached
+
+
+def _iterate_preconditioned(space: PreconditionedSpace, most: int, accuracy: float) -> tuple[int, float]:
+    """Return the number of steps, and the largest residual of the filters."""
+    taken, reached = 0, np.inf
+    while taken < most and not space.is_complete:
+        taken, reached = taken + 1, space.grow(accuracy)
+    return taken, reached
+
+
+def _require_preconditioner(
+    preconditioner: Any, n_points: int, filters: list[Callable[[np.ndarray], np.ndarray]]
+) -> None:
+    if not isinstance(preconditioner, Spectrum):
+        raise TypeError(f"preconditioner must be a Spectrum or None, got {preconditioner!r}")
+    if preconditioner.n_points != n_points:
+        raise ValueError(f"preconditioner must be of {n_points} points, got {preconditioner!r}")
+    if not filters:
+        raise ValueError("filter_ must name the filters that a preconditioner is to be used for, got None")
 
 
 def _filters(filter_: QFilter | Sequence[QFilter]) -> list[Callable[[np.ndarray], np.ndarray]]:

@@ -181,6 +181,7 @@ class SpectrumSources:
         *,
         filter_: QFilter | Sequence[QFilter] | None = None,
         tolerance: SupportsFloat = 1e-8,
+        preconditioner: Spectrum | None = None,
     ) -> LanczosSpectrum:
         """Find what some targets see of a Gram matrix that need not be stored.
 
@@ -197,6 +198,9 @@ class SpectrumSources:
             when they are. For a grid of ridges its smallest one will do. By default all iterations are made.
         tolerance : float, default 1e-8
             Largest of `LanczosSpectrum.residuals` for these filters.
+        preconditioner : Spectrum, optional
+            Of a matrix near K, such as `Spectrum.nystrom` gives, for small ridges. Needs `filter_`, and then with every
+            ridge and every step of a distillation that will be used (one label weight will do).
 
         Returns
         -------
@@ -224,6 +228,13 @@ class SpectrumSources:
         n·r numbers. Source: Golub & Van Loan (2013), section 10.3; Saad (1992). Twin: `scipy.sparse.linalg.eigsh`
         finds the largest eigenvalues whatever the targets, `scipy.sparse.linalg.cg` one ridge at a time.
 
+        With a preconditioner of eigenvectors U and eigenvalues d, the space begins with the targets and `q(K̂) y` for
+        each filter, where `K̂ = U diag(d) Uᵀ`, and every step adds `q(K̂)` times each residual that is above the
+        tolerance: for ridges the directions of preconditioned conjugate gradients, which `solve_ridge` takes for one
+        alone. A step multiplies K by at most one column for each filter and output, and by fewer where these nearly
+        depend on each other; memory is needed for 2·n·r numbers. Filters that were not named are much less exact, as
+        their residuals say, and flows, descents and late steps named alone take more products than without.
+
         Examples
         --------
         >>> import numpy as np
@@ -237,4 +248,6 @@ class SpectrumSources:
         """
         from kdtheory.spectrum.lanczos import lanczos_spectrum
 
-        return lanczos_spectrum(operator, targets, n_iterations, filter_=filter_, tolerance=tolerance)
+        return lanczos_spectrum(
+            operator, targets, n_iterations, filter_=filter_, tolerance=tolerance, preconditioner=preconditioner
+        )
