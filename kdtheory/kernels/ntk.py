@@ -1,0 +1,260 @@
+"""Kernels of infinitely wide fully connected networks: the NNGP and the neural tangent kernel."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from kdtheory._validation import require_nonnegative, require_positive_integer, require_real
+from kdtheory.kernels._evaluators import Evaluator, ProductEvaluator, compiled_loops
+from kdtheory.kernels.base import Kernel
+
+_ACTIVATIONS = ("relu", "leaky_relu", "erf", "identity")
+_USUAL_SLOPE = 0.01
+_STEEPEST = 1e100
+
+
+@dataclass(frozen=True)
+class _WideNetwork(Kernel):
+    """What both kernels of a network share: the layers through which points and pairs of them are carried."""
+
+    depth: int = 3
+    activation: str = "relu"
+    weight_variance: float = 2.0
+    bias_variance: float = 0.0
+    slope: float | None = None
+
+    _of_tangents: ClassVar[bool]
+
+    def __post_init__(self) -> None:
+        require_positive_integer("depth", self.depth)
+        if not isinstance(self.activation, str) or self.activation not in _ACTIVATIONS:
+            raise ValueError(f"activation must be one of {list(_ACTIVATIONS)}, got {self.activation!r}")
+        require_nonnegative("weight_variance", self.weight_variance)
+        require_nonnegative("bias_variance", self.bias_variance)
+        if self.slope is None:
+            return
+        if self.activation != "leaky_relu":
+            raise ValueError(f"slope must be None for activation={self.activation!r}, got {self.slope!r}")
+        if abs(require_real("slope", self.slope)) > _STEEPEST:
+            raise ValueError(f"slope must be at most {_STEEPEST:g} in size, got {self.slope!r}")
+
+    def _evaluator(self, X: np.ndarray, Y: np.ndarray) -> Evaluator:
+        if self.activation == "identity":
+            return self._linear_evaluator(X, Y)
+        loops = importlib.import_module("kdtheory._ntk_loops")
+        x, x_lengths, x_squares = self._first_layer(X)
+        y, y_lengths, y_squares = (x, x_lengths, x_squares) if Y is X else self._first_layer(Y)
+        kind = loops.ERF if self.activation == "erf" else loops.RECTIFIED
+        slope = self._slope
+        share, opposite = (value**2 / (1.0 + slope**2) for value in (1.0 - slope, 1.0 + slope))
+
+        def finish(tile: np.ndarray, rows: slice, columns: slice) -> None:
+            x_layers, x_norms = self._layers(x_squares[rows])
+            y_layers, y_norms = self._layers(y_squares[columns])
+            points = (x, rows.start, y, columns.start, x_lengths, y_lengths)
+            options = (self._of_tangents, self.bias_variance > 0.0, share, opposite)
+            loops.carry_through_layers(tile, kind, *options, *points, x_layers, y_layers, x_norms, y_norms)
+
+        return ProductEvaluator(x, y, finish)
+
+    def _diagonal(self, X: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):  # refused by name where it leaves the package
+            squares = self._first_layer(X)[2]
+            tangents = squares.copy()
+            for _ in range(self.depth):
+                tangents *= self.weight_variance * self._derivative_square(squares)
+                squares = self.weight_variance * self._activation_square(squares) + self.bias_variance
+                tangents += squares
+            return (tangents if self._of_tangents else squares).astype(X.dtype)
+
+    @property
+    def _slope(self) -> float:
+        """Slope for negative inputs."""
+        usual = {"relu": 0.0, "leaky_relu": _USUAL_SLOPE, "identity": 1.0}.get(self.activation, 0.0)
+        return usual if self.slope is None else float(self.slope)
+
+    def _activation_square(self, squares: np.ndarray) -> np.ndarray:
+        """Mean of the squared activation of a normal variable with this mean square."""
+        if self.activation == "erf":
+            return 2.0 / math.pi * _erf_angle(squares)
+        return 0.5 * (1.0 + self._slope**2) * squares
+
+    def _derivative_square(self, squares: np.ndarray) -> np.ndarray:
+        """Mean of the squared derivative of the activation there."""
+        if self.activation == "erf":
+            return 4.0 / math.pi / np.sqrt(1.0 + 4.0 * squares)
+        return np.full_like(squares, 0.5 * (1.0 + self._slope**2))
+
+    def _first_layer(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Make the first dense layer's outputs, up to powers of two, one over their lengths, and their mean squares.
+
+        Their kernel is `weight_variance/d·(x·y + bias²)`, an inner product of points with one more coordinate. The powers
+        of two, one for each point, keep lengths representable and cost no digits.
+        """
+        n_points, n_features = X.shape
+        mantissa, exponent = math.frexp(self.weight_variance / n_features)
+        half = exponent // 2
+        factor = math.ldexp(mantissa, exponent - 2 * half)
+        bias = math.ldexp(math.sqrt(self.bias_variance / factor), -half) if factor else math.inf
+        biased = self.bias_variance > 0.0
+        points = np.zeros((n_points, n_features + biased), dtype=X.dtype)
+        if factor == 0.0 or bias == math.inf:
+            points[:, n_features:] = 1.0
+            return points, np.full(n_points, float(biased)), np.full(n_points, float(self.bias_variance))
+        largest = np.maximum(np.maximum(np.max(X, axis=1), -np.min(X, axis=1)).astype(np.float64), bias)
+        exponents = np.frexp(largest)[1]
+        np.ldexp(X, -exponents[:, None], out=points[:, :n_features])
+        points[:, n_features:] = np.ldexp(bias, -exponents)[:, None]
+        squares = np.einsum("ij,ij->i", points, points, dtype=np.float64)
+        lengths = np.sqrt(squares)
+        inverses = np.divide(1.0, lengths, out=np.zeros(n_points), where=lengths > 0.0)
+        return points, inverses, np.ldexp(factor * squares, 2 * (exponents + half))
+
+    def _layers(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Make what `carry_through_layers` needs of each point in each layer, and the length after the last."""
+        loops = importlib.import_module("kdtheory._ntk_loops")
+        erf, weight, bias = self.activation == "erf", float(self.weight_variance), float(self.bias_variance)
+        n_rows = loops.INVERSE_ROOT + 1 if erf else loops.TANGENT + 1 if bias > 0.0 else 0
+        layers = np.zeros((self.depth, n_rows, len(squares)))
+        for layer in layers:
+            active = weight * self._activation_square(squares)
+            after = active + bias
+            if n_rows:
+                slope = weight * squares * (0.5 * (1.0 + self._slope**2))
+                if erf:
+                    slope = 4.0 / math.pi * weight * squares / (1.0 + 2.0 * squares)
+                    psi = _erf_angle(squares)
+                    layer[loops.SINE] = np.sqrt(2.0 * squares / (1.0 + 2.0 * squares))
+                    layer[loops.OTHER_SQUARED_COSINE] = 1.0 / (1.0 + 2.0 * squares)
+                    layer[loops.HALF_SINE], layer[loops.HALF_COSINE] = np.sin(0.5 * psi), np.cos(0.5 * psi)
+                    layer[loops.ROOT] = np.sqrt(psi)
+                    np.divide(1.0, layer[loops.ROOT], out=layer[loops.INVERSE_ROOT], where=psi > 0.0)
+                for row, part in ((loops.DENSE, active), (loops.BIAS, bias), (loops.TANGENT, slope)):
+                    np.divide(part, after, out=layer[row], where=after > 0.0)
+                    np.sqrt(layer[row], out=layer[row])
+            squares = after
+        return layers, np.sqrt(squares)
+
+    def _linear_evaluator(self, X: np.ndarray, Y: np.ndarray) -> Evaluator:
+        """Make what evaluates the kernel of a linear network, `scale·x·y + constant`."""
+        weight, bias = float(self.weight_variance), float(self.bias_variance)
+        scale, constant = weight / X.shape[1], bias
+        tangent_scale, tangent_constant = scale, constant
+        for _ in range(self.depth):
+            scale, constant = weight * scale, weight * constant + bias
+            tangent_scale, tangent_constant = weight * tangent_scale + scale, weight * tangent_constant + constant
+        if self._of_tangents:
+            scale, constant = tangent_scale, tangent_constant
+
+        def finish(tile: np.ndarray, rows: slice, columns: slice) -> None:
+            del rows, columns
+            compiled_loops().raise_to(tile, tile.dtype.type(constant), 1)
+
+        return ProductEvaluator(X * X.dtype.type(scale), Y, finish)
+
+
+def _erf_angle(squares: np.ndarray) -> np.ndarray:
+    """`arcsin(2q/(1 + 2q))`, with all digits also for large q."""
+    return np.arctan2(2.0 * squares, np.sqrt(1.0 + 4.0 * squares))
+
+
+@dataclass(frozen=True)
+class NNGP(_WideNetwork):
+    """Kernel of the Gaussian process that an infinitely wide network is before its training.
+
+    `k₁ = weight_variance·x·y/d + bias_variance`, and after each hidden layer, with its activation φ,
+    `k ← weight_variance·E[φ(u)·φ(v)] + bias_variance`, where (u, v) is normal with the covariances of k.
+
+    Parameters
+    ----------
+    depth : int, default 3
+        Number of hidden layers, at least 1. A linear read-out follows them.
+    activation : {"relu", "leaky_relu", "erf", "identity"}
+    weight_variance : float, default 2.0
+        Variance of a weight times the number of inputs of its layer, in every layer, the read-out among them.
+    bias_variance : float, default 0.0
+        Variance of a bias.
+    slope : float, optional
+        Of leaky ReLU, `max(u, 0) + slope·min(u, 0)`, and for it alone; default: 0.01.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When depth is not an integer >= 1, the activation is another, a variance is not a number >= 0, or there is a
+        slope for an activation without one.
+
+    Notes
+    -----
+    Cost: `O(n·m·(d + depth))`. A point at zero has kernel values of zero where `bias_variance` is zero.
+
+    Near the diagonal the cosine c of the angle between two points has lost the digits of that angle. With c, the gap
+    `1 − |c|` is carried through the layers by sums of positive terms; it starts from the points themselves where it
+    is small. So all values have all their digits, but for those that cancel in a sum of positive and negative terms.
+
+    Sources: Lee et al. (2018); Cho and Saul (2009), eqs. 3-6, and Williams (1997) for the expectations.
+
+    See Also
+    --------
+    NTK : the kernel of the trained network.
+    ArcCosine : one layer of rectified linear units, up to a factor.
+
+    Examples
+    --------
+    >>> NNGP(depth=1).gram([[1.0, 0.0], [0.0, 2.0]])
+    array([[1.        , 0.63661977],
+           [0.63661977, 4.        ]])
+    """
+
+    _of_tangents = False
+
+
+@dataclass(frozen=True)
+class NTK(_WideNetwork):
+    """Neural tangent kernel of an infinitely wide network in NTK parametrisation: that of its training.
+
+    Inner product of the gradients of the output with respect to all parameters. With k of `NNGP`, from `Θ₁ = k₁`, after
+    each hidden layer `Θ ← weight_variance·Θ·E[φ′(u)·φ′(v)] + k`.
+
+    Parameters
+    ----------
+    depth : int, default 3
+        Number of hidden layers, at least 1. A linear read-out follows them.
+    activation : {"relu", "leaky_relu", "erf", "identity"}
+    weight_variance : float, default 2.0
+        Variance of a weight times the number of inputs of its layer, in every layer, the read-out among them.
+    bias_variance : float, default 0.0
+        Variance of a bias. Weights and biases are drawn with variance 1 and multiplied by the square roots of these,
+        over that of the number of inputs: so a step of the training counts.
+    slope : float, optional
+        Of leaky ReLU, `max(u, 0) + slope·min(u, 0)`, and for it alone; default: 0.01.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When depth is not an integer >= 1, the activation is another, a variance is not a number >= 0, or there is a
+        slope for an activation without one.
+
+    Notes
+    -----
+    The values are those of neural-tangents' `stax.serial(Dense, activation, ..., Dense)`, with `W_std` and `b_std` the
+    square roots of the variances, and have the digits that arccos costs there near the diagonal: see `NNGP`.
+
+    Cost: `O(n·m·(d + depth))`. Source: Jacot et al. (2018), theorem 1.
+
+    See Also
+    --------
+    NNGP : the kernel of the network before its training.
+
+    Examples
+    --------
+    >>> NTK(depth=1).gram([[1.0, 0.0], [0.0, 2.0]])
+    array([[2.        , 0.63661977],
+           [0.63661977, 8.        ]])
+    """
+
+    _of_tangents = True
