@@ -154,13 +154,14 @@ def _bend(c, gap, t, cosine, angle, x, i, y, start, stop):
     root_x, inverse_x = x[ROOT, i], x[INVERSE_ROOT, i]
     root_y, inverse_y = y[ROOT, start:stop], y[INVERSE_ROOT, start:stop]
     for j in range(c.size):
-        inverse = inverse_x * inverse_y[j]
         less, sine = root_x - root_y[j], gap[j]
         close = min(sine, 0.5)
-        near = (close * arcsine_over(close * close) - 0.5 * less * less) * inverse
-        gap[j] = max(near, 0.0) if sine <= 0.5 else 1.0 - angle[j] * inverse
+        near = (close * arcsine_over(close * close) - 0.5 * less * less) * inverse_x * inverse_y[j]
+        # Of lengths far apart, the digits of the one may be lost beside the other, and the angle is not small.
+        is_close = sine <= 0.5 and less * less < 4.0 * root_x * root_y[j]
+        gap[j] = max(near, 0.0) if is_close else 1.0 - angle[j] * inverse_x * inverse_y[j]
     for j in range(c.size):
-        c[j] = math.copysign(angle[j] * (inverse_x * inverse_y[j]), c[j])
+        c[j] = math.copysign(angle[j] * inverse_x * inverse_y[j], c[j])
 
 
 @_compiled

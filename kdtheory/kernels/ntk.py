@@ -17,6 +17,12 @@ _ACTIVATIONS = ("relu", "leaky_relu", "erf", "identity")
 _USUAL_SLOPE = 0.01
 _STEEPEST = 1e100
 
+_LONGEST = 1e150
+"""Length whose square is representable, and one over it."""
+
+_LINEAR_BELOW = 1e-100
+"""Length below which erf is linear to rounding, and its square may not be representable."""
+
 
 @dataclass(frozen=True)
 class _WideNetwork(Kernel):
@@ -47,54 +53,52 @@ class _WideNetwork(Kernel):
         if self.activation == "identity":
             return self._linear_evaluator(X, Y)
         loops = importlib.import_module("kdtheory._ntk_loops")
-        x, x_lengths, x_squares = self._first_layer(X)
-        y, y_lengths, y_squares = (x, x_lengths, x_squares) if Y is X else self._first_layer(Y)
+        x, x_inverses, x_lengths = self._first_layer(X)
+        y, y_inverses, y_lengths = (x, x_inverses, x_lengths) if Y is X else self._first_layer(Y)
         kind = loops.ERF if self.activation == "erf" else loops.RECTIFIED
-        slope = self._slope
-        share, opposite = (value**2 / (1.0 + slope**2) for value in (1.0 - slope, 1.0 + slope))
+        share, opposite = (value**2 / (1.0 + self._slope**2) for value in (1.0 - self._slope, 1.0 + self._slope))
 
         def finish(tile: np.ndarray, rows: slice, columns: slice) -> None:
-            x_layers, x_norms = self._layers(x_squares[rows])
-            y_layers, y_norms = self._layers(y_squares[columns])
-            points = (x, rows.start, y, columns.start, x_lengths, y_lengths)
+            x_layers, x_last = self._layers(x_lengths[rows])
+            y_layers, y_last = self._layers(y_lengths[columns])
+            points = (x, rows.start, y, columns.start, x_inverses, y_inverses)
             options = (self._of_tangents, self.bias_variance > 0.0, share, opposite)
-            loops.carry_through_layers(tile, kind, *options, *points, x_layers, y_layers, x_norms, y_norms)
+            loops.carry_through_layers(tile, kind, *options, *points, x_layers, y_layers, x_last, y_last)
 
         return ProductEvaluator(x, y, finish)
 
     def _diagonal(self, X: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore", invalid="ignore"):  # refused by name where it leaves the package
-            squares = self._first_layer(X)[2]
-            tangents = squares.copy()
-            for _ in range(self.depth):
-                tangents *= self.weight_variance * self._derivative_square(squares)
-                squares = self.weight_variance * self._activation_square(squares) + self.bias_variance
-                tangents += squares
-            return (tangents if self._of_tangents else squares).astype(X.dtype)
+        lengths = self._first_layer(X)[2]
+        ratios = np.ones(len(X))  # of the tangent kernel to the squared length
+        for _ in range(self.depth):
+            active, after = self._next_layer(lengths)
+            if self.activation == "erf":
+                slopes = (
+                    math.sqrt(4.0 / math.pi * self.weight_variance) * lengths / np.sqrt(np.hypot(1.0, 2.0 * lengths))
+                )
+            else:
+                slopes = active
+            ratios = ratios * _quotient(slopes, after) ** 2 + 1.0
+            lengths = after
+        with np.errstate(over="ignore"):  # refused by name where it leaves the package
+            return (lengths * lengths * (ratios if self._of_tangents else 1.0)).astype(X.dtype)
 
     @property
     def _slope(self) -> float:
         """Slope for negative inputs."""
-        usual = {"relu": 0.0, "leaky_relu": _USUAL_SLOPE, "identity": 1.0}.get(self.activation, 0.0)
+        usual = {"leaky_relu": _USUAL_SLOPE, "identity": 1.0}.get(self.activation, 0.0)
         return usual if self.slope is None else float(self.slope)
 
-    def _activation_square(self, squares: np.ndarray) -> np.ndarray:
-        """Mean of the squared activation of a normal variable with this mean square."""
-        if self.activation == "erf":
-            return 2.0 / math.pi * _erf_angle(squares)
-        return 0.5 * (1.0 + self._slope**2) * squares
-
-    def _derivative_square(self, squares: np.ndarray) -> np.ndarray:
-        """Mean of the squared derivative of the activation there."""
-        if self.activation == "erf":
-            return 4.0 / math.pi / np.sqrt(1.0 + 4.0 * squares)
-        return np.full_like(squares, 0.5 * (1.0 + self._slope**2))
+    @property
+    def _gain(self) -> float:
+        """Mean square of a rectified normal variable, and of the slope there."""
+        return 0.5 * (1.0 + self._slope**2)
 
     def _first_layer(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Make the first dense layer's outputs, up to powers of two, one over their lengths, and their mean squares.
+        """Make the first dense layer's outputs up to powers of two, one over their lengths, and the true lengths.
 
-        Their kernel is `weight_variance/d·(x·y + bias²)`, an inner product of points with one more coordinate. The powers
-        of two, one for each point, keep lengths representable and cost no digits.
+        Their kernel is `weight_variance/d·(x·y + bias²)`, an inner product of points with one more coordinate. The
+        powers of two, one for each point, keep lengths representable and cost no digits.
         """
         n_points, n_features = X.shape
         mantissa, exponent = math.frexp(self.weight_variance / n_features)
@@ -103,9 +107,9 @@ class _WideNetwork(Kernel):
         bias = math.ldexp(math.sqrt(self.bias_variance / factor), -half) if factor else math.inf
         biased = self.bias_variance > 0.0
         points = np.zeros((n_points, n_features + biased), dtype=X.dtype)
-        if factor == 0.0 or bias == math.inf:
+        if bias == math.inf:
             points[:, n_features:] = 1.0
-            return points, np.full(n_points, float(biased)), np.full(n_points, float(self.bias_variance))
+            return points, np.full(n_points, float(biased)), np.full(n_points, math.sqrt(self.bias_variance))
         largest = np.maximum(np.maximum(np.max(X, axis=1), -np.min(X, axis=1)).astype(np.float64), bias)
         exponents = np.frexp(largest)[1]
         np.ldexp(X, -exponents[:, None], out=points[:, :n_features])
@@ -113,32 +117,42 @@ class _WideNetwork(Kernel):
         squares = np.einsum("ij,ij->i", points, points, dtype=np.float64)
         lengths = np.sqrt(squares)
         inverses = np.divide(1.0, lengths, out=np.zeros(n_points), where=lengths > 0.0)
-        return points, inverses, np.ldexp(factor * squares, 2 * (exponents + half))
+        with np.errstate(over="ignore"):  # refused by name where it leaves the package
+            lengths = np.ldexp(np.sqrt(factor * squares), exponents + half)
+        if self.activation == "erf" and not np.max(lengths) <= _LONGEST:
+            raise OverflowError(f"lengths of points must be at most about {_LONGEST:g} for activation='erf'")
+        return points, inverses, lengths
 
-    def _layers(self, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _next_layer(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Make the lengths that a hidden layer leaves, without and with the biases of the dense layer behind it."""
+        if self.activation == "erf":
+            active = math.sqrt(2.0 / math.pi * self.weight_variance) * _root_of_angle(lengths)
+        else:
+            active = math.sqrt(self._gain * self.weight_variance) * lengths
+        return active, np.hypot(active, math.sqrt(self.bias_variance))
+
+    def _layers(self, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Make what `carry_through_layers` needs of each point in each layer, and the length after the last."""
         loops = importlib.import_module("kdtheory._ntk_loops")
-        erf, weight, bias = self.activation == "erf", float(self.weight_variance), float(self.bias_variance)
-        n_rows = loops.INVERSE_ROOT + 1 if erf else loops.TANGENT + 1 if bias > 0.0 else 0
-        layers = np.zeros((self.depth, n_rows, len(squares)))
+        erf = self.activation == "erf"
+        n_rows = loops.INVERSE_ROOT + 1 if erf else loops.TANGENT + 1 if self.bias_variance > 0.0 else 0
+        layers = np.zeros((self.depth, n_rows, len(lengths)))
         for layer in layers:
-            active = weight * self._activation_square(squares)
-            after = active + bias
+            active, after = self._next_layer(lengths)
+            slopes = active
+            if erf:
+                hypotenuse = np.hypot(1.0, math.sqrt(2.0) * lengths)
+                half, root = 0.5 * _angle(lengths), _root_of_angle(lengths)
+                layer[loops.SINE] = math.sqrt(2.0) * lengths / hypotenuse
+                layer[loops.OTHER_SQUARED_COSINE] = hypotenuse**-2
+                layer[loops.HALF_SINE], layer[loops.HALF_COSINE] = np.sin(half), np.cos(half)
+                layer[loops.ROOT], layer[loops.INVERSE_ROOT] = root, _quotient(1.0, root)
+                slopes = math.sqrt(4.0 / math.pi * self.weight_variance) * lengths / hypotenuse
             if n_rows:
-                slope = weight * squares * (0.5 * (1.0 + self._slope**2))
-                if erf:
-                    slope = 4.0 / math.pi * weight * squares / (1.0 + 2.0 * squares)
-                    psi = _erf_angle(squares)
-                    layer[loops.SINE] = np.sqrt(2.0 * squares / (1.0 + 2.0 * squares))
-                    layer[loops.OTHER_SQUARED_COSINE] = 1.0 / (1.0 + 2.0 * squares)
-                    layer[loops.HALF_SINE], layer[loops.HALF_COSINE] = np.sin(0.5 * psi), np.cos(0.5 * psi)
-                    layer[loops.ROOT] = np.sqrt(psi)
-                    np.divide(1.0, layer[loops.ROOT], out=layer[loops.INVERSE_ROOT], where=psi > 0.0)
-                for row, part in ((loops.DENSE, active), (loops.BIAS, bias), (loops.TANGENT, slope)):
-                    np.divide(part, after, out=layer[row], where=after > 0.0)
-                    np.sqrt(layer[row], out=layer[row])
-            squares = after
-        return layers, np.sqrt(squares)
+                layer[loops.DENSE], layer[loops.TANGENT] = _quotient(active, after), _quotient(slopes, after)
+                layer[loops.BIAS] = _quotient(math.sqrt(self.bias_variance), after)
+            lengths = after
+        return layers, lengths
 
     def _linear_evaluator(self, X: np.ndarray, Y: np.ndarray) -> Evaluator:
         """Make what evaluates the kernel of a linear network, `scale·x·y + constant`."""
@@ -155,12 +169,22 @@ class _WideNetwork(Kernel):
             del rows, columns
             compiled_loops().raise_to(tile, tile.dtype.type(constant), 1)
 
-        return ProductEvaluator(X * X.dtype.type(scale), Y, finish)
+        left = X * X.dtype.type(math.sqrt(scale))
+        return ProductEvaluator(left, left if Y is X else Y * X.dtype.type(math.sqrt(scale)), finish)
 
 
-def _erf_angle(squares: np.ndarray) -> np.ndarray:
-    """`arcsin(2q/(1 + 2q))`, with all digits also for large q."""
-    return np.arctan2(2.0 * squares, np.sqrt(1.0 + 4.0 * squares))
+def _angle(lengths: np.ndarray) -> np.ndarray:
+    """`arcsin(2q/(1 + 2q))` of squared lengths q, without squaring large ones."""
+    return np.arctan(2.0 * lengths * (lengths / np.hypot(1.0, 2.0 * lengths)))
+
+
+def _root_of_angle(lengths: np.ndarray) -> np.ndarray:
+    return np.where(lengths > _LINEAR_BELOW, np.sqrt(_angle(lengths)), math.sqrt(2.0) * lengths)
+
+
+def _quotient(numerators: np.ndarray | float, denominators: np.ndarray) -> np.ndarray:
+    """Quotients, or 0 for denominators of 0."""
+    return np.divide(numerators, denominators, out=np.zeros_like(denominators), where=denominators > 0.0)
 
 
 @dataclass(frozen=True)
