@@ -1,7 +1,7 @@
 """Claims: the neural tangent kernel of a ReLU network with 3 hidden layers, between 2,000 points of 100 features, takes
 at most a quarter of the time of the jitted kernel of neural-tangents and a third of that of scikit-ntk, and a third of
 the memory of scikit-ntk and of the kernel of neural-tangents as it is. It is symmetric, positive semi-definite to
-rounding, and right on the diagonal, where arccos near 1 costs others half of the digits.
+rounding, and right on the diagonal, where arccos near 1 costs neural-tangents half of the digits.
 
 neural-tangents runs in an environment of its own (`constraints/neural-tangents.txt`), in double precision, its points
 on its device and its results left there. Jitted for the NTK alone, and compiled beforehand, it holds no more than that
