@@ -132,7 +132,7 @@ def test_values_are_those_of_integrals_over_normal_variables(kind):
 
 @pytest.mark.parametrize("kind", [KINDS[1], KINDS[3], KINDS[6]], ids=describe)
 def test_finite_networks_have_these_kernels_within_their_spread(kind):
-    depth, width, n_networks, rng = 2, 500, 40, np.random.default_rng(1)
+    depth, width, n_networks, rng = 2, 400, 30, np.random.default_rng(1)
     kernel, ntk = NNGP(depth, **kind), NTK(depth, **kind)
     slope = 0.0 if kernel.slope is None else kernel.slope
     X = rng.standard_normal((4, 5))
@@ -234,7 +234,7 @@ def test_values_of_extreme_points_are_finite_and_those_of_mpmath(kind, size):
     X = size * np.array([[1.0, 2.0, 0.5], [1.0, 2.0, 0.5 + 1e-7], [-1.0, -2.0, 0.5], [3.0, -1.0, 1.0], [0.0, 0.0, 0.0]])
     X = np.vstack([X, [[1.0, 0.3, 0.2]]])
     for kernel in (NNGP(2, **kind), NTK(2, **kind)):
-        exact = exact_values(kernel, X, X, 700 if size > 1e100 else 60)
+        exact = exact_values(kernel, X, X, 700 if size > 1e100 and kernel.activation == "erf" else 60)
         values = kernel.gram(X)
         assert np.isfinite(values).all()
         np.testing.assert_allclose(values, exact, rtol=1e-13, atol=1e-300)
