@@ -157,6 +157,7 @@ def benchmarks(*arguments: str) -> None:
         (MAIN, "scaling", ("benchmarks/bench_scaling.py",)),
         (MAIN, "distributed", ("benchmarks/bench_distributed.py",)),
         (PEERS, "flow", ("benchmarks/bench_flow.py",)),
+        (PEERS, "ntk", ("benchmarks/bench_ntk.py",)),
     ):
         keep = ("--benchmark-enable", f"--benchmark-json={results / name}.json")
         run(environment.program("python"), "-m", "pytest", *files, *keep, *arguments)

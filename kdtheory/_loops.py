@@ -229,7 +229,7 @@ def raise_to(tile, constant, degree):
 
 
 @_compiled
-def _arcsine_over(z):
+def arcsine_over(z):
     """`arcsin(√z)/√z` for z in [0, 1/4]: the polynomial of least error."""
     p = 0.0318796214008128394
     p = p * z - 0.0161873922715991332
@@ -265,7 +265,7 @@ def finish_angles(tile, order, X, first, Y, left, x_norms, y_norms, nearly_strai
             outer = size > 0.5
             z = 0.5 * (1.0 - size) if outer else cosine * cosine
             root = np.sqrt(z)
-            angle = root * _arcsine_over(z)  # arcsin of √z
+            angle = root * arcsine_over(z)  # arcsin of √z
             folded = 2.0 * angle if outer else 0.5 * math.pi - angle  # arccos of the size
             supplement = math.pi - folded if cosine > 0.0 else folded
             if order == 0:

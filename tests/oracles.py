@@ -152,3 +152,35 @@ def exact_descent(eigenvalue, learning_rate, n_iterations, momentum, nesterov, w
         start = power[0, 0] + power[0, 1]
         coefficient = (1 - start) / x if x else None
         return coefficient, d * (coefficient or 0), start + mu * (coefficient or 0)
+
+
+def wide_network_kernel(kernel, x, y, digits=60):
+    """NNGP or NTK value of two points by the recursion of covariances, at many digits."""
+    with mpmath.workdps(digits):
+        x, y = (mpmath.matrix([float(v) for v in point]) for point in (x, y))
+        weight, bias = mpmath.mpf(kernel.weight_variance), mpmath.mpf(kernel.bias_variance)
+        k, k_xx, k_yy = (weight * mpmath.fdot(a, b) / len(x) + bias for a, b in ((x, y), (x, x), (y, y)))
+        ntk = k
+        for _ in range(kernel.depth):
+            (t, derivative), (t_xx, _), (t_yy, _) = (
+                _expectations(kernel, *covariances) for covariances in ((k, k_xx, k_yy), (k_xx,) * 3, (k_yy,) * 3)
+            )
+            k, k_xx, k_yy = weight * t + bias, weight * t_xx + bias, weight * t_yy + bias
+            ntk = weight * ntk * derivative + k
+        return ntk if type(kernel).__name__ == "NTK" else k
+
+
+def _expectations(kernel, k, k_xx, k_yy):
+    """`E φ(u)φ(v)` and `E φ′(u)φ′(v)`."""
+    if kernel.activation == "identity":
+        return k, mpmath.mpf(1)
+    if kernel.activation == "erf":
+        product = (1 + 2 * k_xx) * (1 + 2 * k_yy)
+        sine = min(mpmath.mpf(1), max(mpmath.mpf(-1), 2 * k / mpmath.sqrt(product)))
+        return 2 / mpmath.pi * mpmath.asin(sine), 4 / mpmath.pi / mpmath.sqrt(product - 4 * k**2)
+    slope = {"relu": 0.0, "leaky_relu": 0.01}[kernel.activation] if kernel.slope is None else kernel.slope
+    slope, length = mpmath.mpf(slope), mpmath.sqrt(k_xx * k_yy)
+    cosine = min(mpmath.mpf(1), max(mpmath.mpf(-1), k / length)) if length else mpmath.mpf(0)
+    supplement, share = mpmath.pi - mpmath.acos(cosine), (1 - slope) ** 2 / (2 * mpmath.pi)
+    arc = length * (mpmath.sin(supplement) - supplement * mpmath.cos(supplement))
+    return share * arc + slope * k, share * supplement + slope

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sklearn.gaussian_process.kernels import Matern as SklearnMatern
 from sklearn.metrics.pairwise import pairwise_kernels
 
-from kdtheory.kernels import RBF, ArcCosine, Cosine, Laplace, Linear, Matern, Polynomial
+from kdtheory.kernels import NNGP, NTK, RBF, ArcCosine, Cosine, Laplace, Linear, Matern, Polynomial, base
+from tests.oracles import wide_network_kernel
 
 KERNELS = [
     RBF(),
@@ -27,6 +28,10 @@ KERNELS = [
     Cosine(),
     ArcCosine(order=0),
     ArcCosine(order=1),
+    NTK(),
+    NTK(depth=2, activation="erf", weight_variance=1.5, bias_variance=0.1),
+    NNGP(depth=2, activation="leaky_relu", weight_variance=1.2, bias_variance=0.3, slope=0.2),
+    NNGP(depth=1, activation="identity", weight_variance=0.8, bias_variance=0.2),
 ]
 
 
@@ -50,6 +55,8 @@ def scikit_learn(kernel, X, Y=None):
 
 def exactly(kernel, x, y):
     """One kernel value at 60 digits."""
+    if isinstance(kernel, NTK | NNGP):
+        return wide_network_kernel(kernel, x, y)
     with mpmath.workdps(60):
         x, y = mpmath.matrix([float(v) for v in x]), mpmath.matrix([float(v) for v in y])
         dot, squares = mpmath.fdot(x, y), (mpmath.fdot(x, x), mpmath.fdot(y, y))
@@ -144,6 +151,16 @@ def test_a_polynomial_with_a_negative_constant_is_not_positive_semi_definite():
     kernel = Polynomial(degree=1, gamma=1.0, coef0=-1.0)
     assert not kernel.is_psd
     assert np.linalg.eigvalsh(kernel.gram([[0.0], [0.5]])).min() < -0.5
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+def test_threads_change_no_bit(kernel, monkeypatch):
+    X, Y = np.random.default_rng(2).standard_normal((2, 700, 3))
+    alone = kernel.gram(X), kernel.gram(X, Y)
+    monkeypatch.setattr(base, "_WORTH_THREADS", 1)
+    monkeypatch.setattr(base, "usual_threads", lambda: 3)
+    for by_one, by_several in zip(alone, (kernel.gram(X), kernel.gram(X, Y)), strict=True):
+        np.testing.assert_array_equal(by_several, by_one)
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=str)

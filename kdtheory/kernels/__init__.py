@@ -3,11 +3,14 @@
 from kdtheory.kernels.base import Kernel
 from kdtheory.kernels.convolutional import ConvolutionalNNGP, ConvolutionalNTK
 from kdtheory.kernels.inner_product import ArcCosine, Cosine, Linear, Polynomial
+from kdtheory.kernels.ntk import NNGP, NTK
 from kdtheory.kernels.operator import GramOperator
 from kdtheory.kernels.stationary import RBF, Laplace, Matern
 from kdtheory.kernels.tasks import PartialProduct, Task, block_product
 
 __all__ = [
+    "NNGP",
+    "NTK",
     "RBF",
     "ArcCosine",
     "ConvolutionalNNGP",

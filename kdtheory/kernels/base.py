@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +18,13 @@ from kdtheory._typing import Array
 from kdtheory._validation import require_representable
 from kdtheory.kernels._evaluators import Evaluator, tiles
 from kdtheory.kernels._points import require_points, require_two_sets
+from kdtheory.kernels._threads import one_blas_thread, usual_threads
 from kdtheory.kernels.operator import GramOperator
 
 _TILE = 512
+
+_WORTH_THREADS = 2**20
+"""Kernel values from which threads are started, which takes about as long as some ten thousand of them."""
 
 
 @dataclass(frozen=True)
@@ -75,19 +81,29 @@ class Kernel(ABC):
         points, others = (require_points("X", X),) * 2 if symmetric else require_two_sets(X, Y)
         gram = np.empty((len(points), len(others)), dtype=points.dtype)
         values = self._evaluator(points, others)
-        with np.errstate(over="ignore", invalid="ignore"):  # refused by name below
-            for rows in tiles(len(points), _TILE):
-                for columns in tiles(len(others), _TILE):
-                    if symmetric and columns.start > rows.start:
-                        break
-                    tile = np.empty((rows.stop - rows.start, columns.stop - columns.start), dtype=points.dtype)
-                    values.fill(rows, columns, tile)
-                    if symmetric and rows == columns:
-                        tile = np.tril(tile, -1)
-                        tile += tile.T
-                    gram[rows, columns] = tile
-                    if symmetric and rows != columns:
-                        gram[columns, rows] = tile.T
+
+        def write(block: tuple[slice, slice]) -> None:
+            rows, columns = block
+            tile = np.empty((rows.stop - rows.start, columns.stop - columns.start), dtype=points.dtype)
+            with np.errstate(over="ignore", invalid="ignore"):  # refused by name below
+                values.fill(rows, columns, tile)
+            if symmetric and rows == columns:
+                tile = np.tril(tile, -1)
+                tile += tile.T
+            gram[rows, columns] = tile
+            if symmetric and rows != columns:
+                gram[columns, rows] = tile.T
+
+        blocks = list(itertools.product(tiles(len(points), _TILE), tiles(len(others), _TILE)))
+        if symmetric:
+            blocks = [(rows, columns) for rows, columns in blocks if columns.start <= rows.start]
+        threads = usual_threads() if gram.size >= _WORTH_THREADS else 1
+        if threads == 1:
+            for block in blocks:
+                write(block)
+        else:
+            with one_blas_thread(), ThreadPoolExecutor(threads) as pool:
+                list(pool.map(write, blocks))
         if symmetric:
             np.fill_diagonal(gram, self._diagonal(points))
         return require_representable(gram, "the kernel value")
