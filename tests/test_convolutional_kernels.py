@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kdtheory import Spectrum
-from kdtheory.kernels import ConvolutionalNNGP, ConvolutionalNTK
+from kdtheory.kernels import NTK, ConvolutionalNNGP, ConvolutionalNTK
 
 pytest.importorskip("jax")
 SHAPE = (4, 3, 2)
@@ -100,6 +100,14 @@ def test_nngp_is_the_covariance_of_random_networks():
     error = np.std(runs, axis=0) / np.sqrt(len(runs))
     assert np.max(np.abs(np.mean(runs, axis=0) - kernel.gram(X)) / error) < 4.0
     assert np.max(error / np.abs(kernel.gram(X))) < 0.03
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.4])
+def test_images_of_one_pixel_are_those_of_the_dense_network(bias):
+    points = X[:, :5]
+    dense = NTK(depth=3, weight_variance=2.0, bias_variance=bias)
+    kernel = ConvolutionalNTK((1, 1, 5), depth=3, filter_size=1, weight_variance=2.0, bias_variance=bias)
+    np.testing.assert_allclose(kernel.gram(points), dense.gram(points), rtol=1e-12)
 
 
 @pytest.mark.parametrize("kernel", [ConvolutionalNNGP, ConvolutionalNTK])

@@ -9,6 +9,7 @@ if importlib.util.find_spec("neural_tangents") is None:
     pytest.skip("neural-tangents is not installed", allow_module_level=True)
 
 from kdtheory import Ridge, Spectrum, fit_filter, flow_trajectories
+from kdtheory.kernels import NNGP, NTK, ConvolutionalNNGP, ConvolutionalNTK
 from kdtheory.neural_tangents import NeuralTangentsKernel, flow_time, import_neural_tangents, ridge_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -36,11 +37,29 @@ def test_a_dense_architecture(get):
     assert relative(kernel.operator(X) @ Y, kernel.gram(X) @ Y) <= 1e-13
 
 
-def test_a_convolutional_architecture():
-    images = RNG.standard_normal((5, 6, 6, 3))
-    kernel_fn = stax.serial(stax.Conv(8, (3, 3), padding="SAME"), stax.Relu(), stax.GlobalAvgPool(), stax.Dense(1))[2]
-    kernel = NeuralTangentsKernel(kernel_fn, input_shape=(6, 6, 3), batch_size=4)
-    assert relative(kernel.gram(images.reshape(5, -1)), kernel_fn(images, None, "ntk")) <= 1e-7
+@pytest.mark.parametrize(("ours", "get"), [(ConvolutionalNNGP, "nngp"), (ConvolutionalNTK, "ntk")])
+@pytest.mark.parametrize(("depth", "size", "bias"), [(2, 3, 0.3), (3, 3, 0.0), (1, 5, 0.1)])
+def test_convolutional_architectures(ours, get, depth, size, bias):
+    images = RNG.standard_normal((7, 6, 5, 2))
+    images[3, :3], images[4] = 0.0, -images[2]
+    layers = [stax.Conv(1, (size, size), W_std=1.2, b_std=bias**0.5, padding="SAME"), stax.Relu()] * depth
+    kernel_fn = stax.serial(*layers, stax.GlobalAvgPool(), stax.Dense(1, W_std=1.2, b_std=bias**0.5))[2]
+    expected = kernel_fn(images, None, get)
+    points = images.reshape(7, -1)
+    adapted = NeuralTangentsKernel(kernel_fn, get=get, input_shape=(6, 5, 2), batch_size=4)
+    assert relative(adapted.gram(points), expected) <= 1e-13
+    kernel = ours((6, 5, 2), depth=depth, filter_size=size, weight_variance=1.44, bias_variance=bias)
+    assert relative(kernel.gram(points), expected) <= 1e-13
+
+
+@pytest.mark.parametrize(("ours", "get"), [(NNGP, "nngp"), (NTK, "ntk")])
+@pytest.mark.parametrize("depth", [1, 5])
+def test_our_dense_kernels_are_those_of_its_current_release(ours, get, depth):
+    layers = [stax.Dense(1, W_std=1.5, b_std=0.3), stax.Relu()] * depth
+    kernel_fn = stax.serial(*layers, stax.Dense(1, W_std=1.5, b_std=0.3))[2]
+    kernel = ours(depth=depth, activation="relu", weight_variance=2.25, bias_variance=0.09)
+    expected = np.asarray(kernel_fn(NEW, X, get))
+    np.testing.assert_allclose(kernel.gram(NEW, X), expected, rtol=1e-11)
 
 
 @pytest.mark.parametrize(("diag_reg", "absolute"), [(0.0, False), (0.1, False), (0.1, True)])
