@@ -76,23 +76,23 @@ def _exponential(q: jax.Array) -> jax.Array:
 
 @jax.custom_jvp
 def _half(q: jax.Array) -> jax.Array:
-    return jnp.exp(-_root(q))
+    return jnp.exp(-root(q))
 
 
 @jax.custom_jvp
 def _three_halves(q: jax.Array) -> jax.Array:
-    s = jnp.minimum(_root(q), _FAR)
+    s = jnp.minimum(root(q), _FAR)
     return (1.0 + s) * jnp.exp(-s)
 
 
 @jax.custom_jvp
 def _five_halves(q: jax.Array) -> jax.Array:
-    s = jnp.minimum(_root(q), _FAR)
+    s = jnp.minimum(root(q), _FAR)
     return (1.0 + s + s * s / 3.0) * jnp.exp(-s)
 
 
 # Each gives the derivative of the next, so that nothing cancels; the first has a kink at zero, and no slope there.
-_half.defjvps(lambda dq, _, q: jnp.where(q > 0.0, -0.5 * _half(q) / jnp.where(q > 0.0, _root(q), 1.0), 0.0) * dq)
+_half.defjvps(lambda dq, _, q: jnp.where(q > 0.0, -0.5 * _half(q) / jnp.where(q > 0.0, root(q), 1.0), 0.0) * dq)
 _three_halves.defjvps(lambda dq, _, q: -0.5 * _half(q) * dq)
 _five_halves.defjvps(lambda dq, _, q: -_three_halves(q) / 6.0 * dq)
 
@@ -113,10 +113,10 @@ class _OfDistance(Formula):
     def values(self, x: jax.Array, y: jax.Array, parameters: Parameters, context: Any, known: Any) -> jax.Array:
         del known
         power, factor = parameters
-        term = _square if self.squared else jnp.abs
+        term = square if self.squared else jnp.abs
 
         def differences(x: jax.Array, y: jax.Array) -> jax.Array:
-            return _sum_of_differences(power * x, power * y, term)
+            return sum_of_differences(power * x, power * y, term)
 
         if context is None:
             return self.function(factor * differences(x, y))
@@ -124,7 +124,7 @@ class _OfDistance(Formula):
 
         def products(x: jax.Array, y: jax.Array) -> jax.Array:
             left, right = power * (x - centre), power * (y - centre)
-            sums = _squared_norms(left)[:, None] + _squared_norms(right) - 2.0 * product(left, right.T)
+            sums = squared_norms(left)[:, None] + squared_norms(right) - 2.0 * product(left, right.T)
             return jnp.maximum(sums, 0.0)
 
         return self.function(factor * lax.cond(is_exact, products, differences, x, y))
@@ -138,7 +138,7 @@ class _OfDistance(Formula):
             return None
         power, factor = parameters
         centre = lax.stop_gradient(jnp.mean(y, axis=0))
-        norms = [jnp.max(_squared_norms(power * (points - centre))) for points in (x, y)]
+        norms = [jnp.max(squared_norms(power * (points - centre))) for points in (x, y)]
         error = 4.0 * float(np.finfo(x.dtype).eps) * factor * (norms[0] + norms[1])
         return centre, error <= _ALLOWED_ERROR[x.dtype.name]
 
@@ -155,7 +155,7 @@ class _OfFeatures(Formula):
 
     def diagonal(self, x: jax.Array, parameters: Parameters) -> jax.Array:
         del parameters
-        return (_directions(x)[1] > 0.0).astype(x.dtype) if self.of_directions else _squared_norms(x)
+        return (_directions(x)[1] > 0.0).astype(x.dtype) if self.of_directions else squared_norms(x)
 
     def features(self, x: jax.Array) -> jax.Array:
         return _directions(x)[0] if self.of_directions else x
@@ -174,7 +174,7 @@ class _Power(Formula):
 
     def diagonal(self, x: jax.Array, parameters: Parameters) -> jax.Array:
         gamma, constant = parameters
-        return lax.integer_pow(gamma * _squared_norms(x) + constant, self.degree)
+        return lax.integer_pow(gamma * squared_norms(x) + constant, self.degree)
 
 
 @dataclass(frozen=True)
@@ -194,32 +194,32 @@ class _OfAngle(Formula):
         supplement = jnp.arctan2(jnp.sqrt((1.0 - fixed) * (1.0 + fixed)), -fixed)
 
         def of_directions(u: jax.Array, v: jax.Array) -> jax.Array:
-            difference, total = (_sum_of_differences(u, w, _square) for w in (v, -v))
+            difference, total = (sum_of_differences(u, w, square) for w in (v, -v))
             return jnp.where(straight, 2.0 * jnp.arctan2(jnp.sqrt(total), jnp.sqrt(difference)), supplement)
 
         supplement = lax.cond(
             jnp.any(straight), of_directions, lambda *_: supplement, lax.stop_gradient(u), lax.stop_gradient(v)
         )
         if self.order == 0:
-            return _arc_cosine_0(cosines, supplement)
-        return _arc_cosine_1(cosines, supplement) * x_norms[:, None] * y_norms
+            return arc_cosine_0(cosines, supplement)
+        return arc_cosine_1(cosines, supplement) * x_norms[:, None] * y_norms
 
     def diagonal(self, x: jax.Array, parameters: Parameters) -> jax.Array:
         del parameters
         if self.order == 1:
-            return _squared_norms(x)
+            return squared_norms(x)
         return jnp.where(_directions(x)[1] > 0.0, 1.0, 0.5).astype(x.dtype)
 
 
 @jax.custom_jvp
-def _arc_cosine_0(cosine: jax.Array, supplement: jax.Array) -> jax.Array:
+def arc_cosine_0(cosine: jax.Array, supplement: jax.Array) -> jax.Array:
     """`p/π` for the supplement p of the angle, differentiated by the cosine."""
     del cosine
     return supplement / math.pi
 
 
 @jax.custom_jvp
-def _arc_cosine_1(cosine: jax.Array, supplement: jax.Array) -> jax.Array:
+def arc_cosine_1(cosine: jax.Array, supplement: jax.Array) -> jax.Array:
     """`(sin p − p cos p)/π`, whose derivative by the cosine is `p/π`."""
     del cosine
     q = supplement * supplement
@@ -234,19 +234,19 @@ def _slope_0(dc: jax.Array, _: jax.Array, cosine: jax.Array, supplement: jax.Arr
     return jnp.where(is_inside, 1.0 / (math.pi * jnp.sqrt(jnp.where(is_inside, square, 1.0))), 0.0) * dc
 
 
-_arc_cosine_0.defjvps(_slope_0, None)
-_arc_cosine_1.defjvps(lambda dc, _, cosine, supplement: _arc_cosine_0(cosine, supplement) * dc, None)
+arc_cosine_0.defjvps(_slope_0, None)
+arc_cosine_1.defjvps(lambda dc, _, cosine, supplement: arc_cosine_0(cosine, supplement) * dc, None)
 
 
-def _square(values: jax.Array) -> jax.Array:
+def square(values: jax.Array) -> jax.Array:
     return values * values
 
 
-def _root(q: jax.Array) -> jax.Array:
+def root(q: jax.Array) -> jax.Array:
     return jnp.where(q > 0.0, jnp.sqrt(jnp.where(q > 0.0, q, 1.0)), 0.0)
 
 
-def _squared_norms(x: jax.Array) -> jax.Array:
+def squared_norms(x: jax.Array) -> jax.Array:
     return jnp.sum(x * x, axis=1)
 
 
@@ -255,11 +255,11 @@ def _directions(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     largest = lax.stop_gradient(jnp.max(jnp.abs(x), axis=1))
     largest = jnp.where(largest == 0.0, 1.0, largest)
     within = x / largest[:, None]
-    lengths = _root(_squared_norms(within))
+    lengths = root(squared_norms(within))
     return within / jnp.where(lengths == 0.0, 1.0, lengths)[:, None], lengths * largest
 
 
-def _sum_of_differences(x: jax.Array, y: jax.Array, term: Callable[[jax.Array], jax.Array]) -> jax.Array:
+def sum_of_differences(x: jax.Array, y: jax.Array, term: Callable[[jax.Array], jax.Array]) -> jax.Array:
     """Sum over coordinates of a term of each difference, in the order of the coordinates."""
 
     def of_some(x: jax.Array, y: jax.Array) -> jax.Array:

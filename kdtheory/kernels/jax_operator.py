@@ -16,8 +16,8 @@ from scipy.sparse.linalg import LinearOperator
 from kdtheory._interop import is_traced
 from kdtheory._validation import require_array, require_ndim, require_positive_integer, require_representable
 from kdtheory.kernels import _jax_tiles as tiles
+from kdtheory.kernels._jax_networks import formula_of
 from kdtheory.kernels._jax_points import Devices, mesh_of, on_all, over_rows, require_jax_points, require_jax_sets
-from kdtheory.kernels._jax_values import formula_of
 from kdtheory.kernels._points import require_indices
 from kdtheory.kernels.base import Kernel
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from kdtheory._interop import is_traced
 from kdtheory._validation import require_nonnegative, require_positive_integer, require_real
 from kdtheory.kernels._evaluators import Evaluator, ProductEvaluator, compiled_loops
 from kdtheory.kernels.base import Kernel
@@ -40,8 +41,9 @@ class _WideNetwork(Kernel):
         require_positive_integer("depth", self.depth)
         if not isinstance(self.activation, str) or self.activation not in _ACTIVATIONS:
             raise ValueError(f"activation must be one of {list(_ACTIVATIONS)}, got {self.activation!r}")
-        require_nonnegative("weight_variance", self.weight_variance)
-        require_nonnegative("bias_variance", self.bias_variance)
+        for name in ("weight_variance", "bias_variance"):
+            if not is_traced(getattr(self, name)):
+                require_nonnegative(name, getattr(self, name))
         if self.slope is None:
             return
         if self.activation != "leaky_relu":
@@ -56,7 +58,8 @@ class _WideNetwork(Kernel):
         x, x_inverses, x_lengths = self._first_layer(X)
         y, y_inverses, y_lengths = (x, x_inverses, x_lengths) if Y is X else self._first_layer(Y)
         kind = loops.ERF if self.activation == "erf" else loops.RECTIFIED
-        share, opposite = (value**2 / (1.0 + self._slope**2) for value in (1.0 - self._slope, 1.0 + self._slope))
+        slope = self.negative_slope
+        share, opposite = (value**2 / (1.0 + slope**2) for value in (1.0 - slope, 1.0 + slope))
 
         def finish(tile: np.ndarray, rows: slice, columns: slice) -> None:
             x_layers, x_last = self._layers(x_lengths[rows])
@@ -84,7 +87,7 @@ class _WideNetwork(Kernel):
             return (lengths * lengths * (ratios if self._of_tangents else 1.0)).astype(X.dtype)
 
     @property
-    def _slope(self) -> float:
+    def negative_slope(self) -> float:
         """Slope for negative inputs."""
         usual = {"leaky_relu": _USUAL_SLOPE, "identity": 1.0}.get(self.activation, 0.0)
         return usual if self.slope is None else float(self.slope)
@@ -92,7 +95,7 @@ class _WideNetwork(Kernel):
     @property
     def _gain(self) -> float:
         """Mean square of a rectified normal variable, and of the slope there."""
-        return 0.5 * (1.0 + self._slope**2)
+        return 0.5 * (1.0 + self.negative_slope**2)
 
     def _first_layer(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Make the first dense layer's outputs up to powers of two, one over their lengths, and the true lengths.
@@ -267,6 +270,8 @@ class NTK(_WideNetwork):
     -----
     The values are those of neural-tangents' `stax.serial(Dense, activation, ..., Dense)`, with `W_std` and `b_std` the
     square roots of the variances, and have the digits that arccos costs there near the diagonal: see `NNGP`.
+
+    On jax arrays `jax.grad` differentiates Gram matrices by points and by both variances.
 
     Cost: `O(n·m·(d + depth))`. Source: Jacot et al. (2018), theorem 1.
 
