@@ -106,7 +106,7 @@ def solve_ridge(
     ridge : float
         Penalty of `½‖f − y‖² + ridge/2 ‖f‖²_H`, > 0.
     preconditioner : Spectrum, optional
-        Of a matrix near K, such as `nystrom_spectrum` gives.
+        Of a matrix near K, such as `Spectrum.nystrom` gives.
     tolerance : float, default 1e-8
         Largest `‖y − (K + ridge I) c‖ / ‖y‖` of any output, > 0.
     max_iterations : int, default 1000

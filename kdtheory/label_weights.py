@@ -16,7 +16,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from scipy.sparse.linalg import LinearOperator
 
-from kdtheory._cross import largest_entry, predictions, require_cross_gram
+from kdtheory._cross import largest_entry, predictions
 from kdtheory._interop import from_numpy, to_numpy
 from kdtheory._tail_sums import LabelWeightWarning, optimal_label_weights, warn_if_unreachable
 from kdtheory._typing import Array
@@ -227,7 +227,7 @@ class _ValidationProblem:
         spectrum = as_spectrum(K)
         d = spectrum.eigenvalues
         targets = require_targets("y", y, spectrum.n_points, like=d)
-        cross = require_cross_gram("K_val", K_val, spectrum.n_points, like=d)
+        cross = spectrum.require_cross("K_val", K_val)
         validation = require_array("y_val", y_val, like=d)
         if tuple(validation.shape) != (cross.shape[0], *targets.shape[1:]):
             raise ValueError(

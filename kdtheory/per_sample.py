@@ -9,7 +9,7 @@ from typing import Any, SupportsFloat, SupportsIndex
 import numpy as np
 from array_api_compat import array_namespace
 
-from kdtheory._cross import predictions, require_cross_gram
+from kdtheory._cross import predictions
 from kdtheory._typing import Array
 from kdtheory._validation import (
     require_array,
@@ -48,7 +48,7 @@ class PerSamplePath:
 
     def predict(self, K_test: Any) -> Array:
         """Predict at new points from kernel values of shape (m, n): (n_steps, m) or (n_steps, m, k)."""
-        cross = require_cross_gram("K_test", K_test, self.spectrum.n_points, like=self.spectrum.eigenvalues)
+        cross = self.spectrum.require_cross("K_test", K_test)
         return predictions(cross, self.dual_coef, outputs=self.y.ndim == 2)
 
     @cached_property

@@ -16,7 +16,6 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from kdtheory._components import Components
-from kdtheory._cross import require_cross_gram
 from kdtheory._interop import to_numpy
 from kdtheory._typing import Array
 from kdtheory._validation import (
@@ -186,7 +185,7 @@ def out_of_sample_risk(
     components = Components.of(K, "signal", signal)
     spectrum, d = components.spectrum, components.spectrum.eigenvalues
     cross = require_array("K_test", K_test, like=d)
-    cross = require_cross_gram("K_test", cross, spectrum.n_points, like=d)
+    cross = spectrum.require_cross("K_test", cross)
     truth = require_array("signal_test", signal_test, like=d)
     expected = (cross.shape[0], *components.coordinates.shape[1:])
     if tuple(truth.shape) != expected:

@@ -11,7 +11,7 @@ import numpy as np
 from array_api_compat import array_namespace
 from scipy.sparse.linalg import LinearOperator
 
-from kdtheory._cross import predictions, require_cross_gram
+from kdtheory._cross import predictions
 from kdtheory._typing import Array
 from kdtheory._validation import first_index, require_representable, require_targets
 from kdtheory.filters import Filter, Modes
@@ -125,7 +125,7 @@ class SpectralFit:
         OverflowError
             When a prediction is beyond the floating-point range.
         """
-        cross = require_cross_gram("K_test", K_test, self.spectrum.n_points, like=self.spectrum.eigenvalues)
+        cross = self.spectrum.require_cross("K_test", K_test)
         outputs, coefficient = self.targets.ndim == 2, self.modes.coefficient
         effective = self.spectrum.lift_dual_coef(self._off_null * coefficient, self._coordinates)
         predicted = predictions(cross, effective, outputs=outputs)

@@ -10,7 +10,6 @@ from typing import Any, SupportsFloat
 
 import numpy as np
 
-from kdtheory._cross import require_cross_gram
 from kdtheory._typing import Array
 from kdtheory._validation import require_real, require_representable, require_targets
 from kdtheory.filters import Filter
@@ -118,7 +117,7 @@ def distil_to_inputs(
     """
     _require_one_model(teacher)
     source = teacher.spectrum
-    targets = teacher.predict(require_cross_gram("K_cross", K_cross, source.n_points, like=source.eigenvalues))
+    targets = teacher.predict(source.require_cross("K_cross", K_cross))
     spectrum = as_spectrum(K_student, "K_student")
     if spectrum.n_points != targets.shape[0]:
         raise ValueError(f"K_student must have {targets.shape[0]} rows, as many as K_cross, got {spectrum.n_points}")

@@ -62,6 +62,7 @@ def test_at_the_end_of_the_krylov_space_every_filter_is_that_of_the_whole_matrix
     assert_allclose(path.limit.fitted, limit.fitted, atol=1e-8 * np.linalg.norm(y))
 
 
+@pytest.mark.filterwarnings("ignore:a filter has the residual:kdtheory.spectrum.lanczos.LanczosWarning")
 @given(st.integers(1, 12), st.sampled_from([1, 3]), st.integers(0, 100))
 def test_the_residual_of_a_ridge_is_what_is_left_of_its_equation_and_bounds_the_fitted_values(steps, outputs, seed):
     K, rng = decaying(seed=seed)
@@ -75,6 +76,7 @@ def test_the_residual_of_a_ridge_is_what_is_left_of_its_equation_and_bounds_the_
     assert np.all(error <= stated + 1e-11)
 
 
+@pytest.mark.filterwarnings("ignore:a filter has the residual:kdtheory.spectrum.lanczos.LanczosWarning")
 @pytest.mark.parametrize("steps", [1, 2, 5, 9])
 def test_one_output_is_what_conjugate_gradients_find_in_as_many_steps(steps):
     K, rng = decaying()
@@ -246,3 +248,25 @@ def test_bad_input():
         Spectrum.lanczos(K, y, 3, filter_=[])
     with pytest.raises(OverflowError, match="operator must have finite products"):
         Spectrum.lanczos(LinearOperator((60, 60), matvec=lambda x: x * np.nan, dtype=float), y, 3)
+
+
+def test_filters_that_the_spectrum_was_not_made_for_are_used_with_a_warning():
+    rng = np.random.default_rng(0)
+    d, y = np.geomspace(1.0, 1e-4, 200), rng.standard_normal(200)
+    spectrum = Spectrum.lanczos(np.diag(d), y, 100, filter_=Ridge(0.1), tolerance=1e-6)
+    assert spectrum.accuracy == 1e-6
+    fit_filter(spectrum, y, Ridge(0.2)).dual_coef  # noqa: B018
+    for name in ("dual_coef", "fitted"):
+        with pytest.warns(LanczosWarning, match="a filter has the residual .* made for filters of at most 1e-06: name"):
+            getattr(fit_filter(spectrum, y, Ridge(1e-3)), name)
+    with pytest.warns(LanczosWarning, match="was made for filters of at most 0.001"):
+        fit_filter(Spectrum.lanczos(np.diag(d), y, 3), y, Ridge(1e-2)).fitted  # noqa: B018
+    with pytest.warns(LanczosWarning, match="a larger ridge would help"):
+        unfinished = Spectrum.lanczos(np.diag(d), y, 5, filter_=Ridge(1e-2))
+    fit_filter(unfinished, y, Ridge(1e-2)).fitted  # noqa: B018
+    assert unfinished.accuracy == pytest.approx(float(unfinished.residuals(y, Ridge(1e-2))), rel=1e-6)
+
+
+def test_targets_of_zero_are_exact_at_once():
+    spectrum = Spectrum.lanczos(np.diag(np.arange(1.0, 50.0)), np.zeros(49), 3, filter_=Ridge(1e-3))
+    assert not fit_filter(spectrum, np.zeros(49), Ridge(1e-3)).dual_coef.any()

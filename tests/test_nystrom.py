@@ -219,6 +219,17 @@ def test_an_operator_gives_the_spectrum_of_its_kernel_at_its_points():
     np.testing.assert_array_equal(given.X_pivots, made.X_pivots)
 
 
+def test_predictions_with_the_kernel_itself_are_refused():
+    spectrum = Spectrum.nystrom(KERNEL, X, 20)
+    path = selfdistill_closed_form(spectrum, X[:, 0], ridge=0.1, n_steps=2)
+    with pytest.raises(
+        TypeError, match=r"K_test must be spectrum.cross\(X_test\) for a NystromSpectrum, .* kernel itself"
+    ):
+        path.predict(KERNEL.operator(X[:3], X))
+    K_test = spectrum.cross(X[:3])
+    np.testing.assert_allclose(path.predict(K_test), path.predict(K_test @ np.eye(60)), rtol=1e-10)
+
+
 def with_bad_row():
     bad = X.copy()
     bad[17, 1] = np.nan

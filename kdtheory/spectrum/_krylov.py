@@ -29,9 +29,11 @@ class Subspace:
         # Targets of unit length, so that none counts as rounding beside larger ones.
         sizes = np.linalg.norm(targets, axis=0)
         units = targets[:, sizes > 0.0] / sizes[sizes > 0.0]
-        if units.shape[1] == 0:
-            units = np.full((n_points, 1), n_points**-0.5)  # any direction will do for targets that are zero
+        is_zero = units.shape[1] == 0
+        if is_zero:
+            units = np.full((n_points, 1), n_points**-0.5)  # any direction will do
         self._block, self.start = self._orthonormal(units)
+        self.start = 0.0 * self.start if is_zero else self.start
         self.matrix = np.zeros((0, 0))
         """The operator on the space, of which the lower triangle counts."""
 

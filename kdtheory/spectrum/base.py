@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from array_api_compat import array_namespace, is_numpy_array
 
+from kdtheory._cross import require_cross_gram
 from kdtheory._decomposition import without_direction
 from kdtheory._factored import FactoredEigenvectors
 from kdtheory._interop import from_numpy
@@ -100,6 +101,10 @@ class Spectrum(SpectrumSources):
                 " Spectrum.from_gram or Spectrum.nystrom"
             )
 
+    def require_cross(self, name: str, value: Any, /) -> Any:
+        """`value` as kernel values of shape (m, n) between new points and those of the spectrum, for predictions."""
+        return require_cross_gram(name, value, self.n_points, like=self.eigenvalues)
+
     @property
     def n_points(self) -> int:
         """Number n of points."""
@@ -143,7 +148,9 @@ class Spectrum(SpectrumSources):
         return self._trusted(eigenvalues=self.eigenvalues[:-1], eigenvectors=kept, **self._others())
 
     def _others(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name in ("root_weight", "gram", "boundary")}
+        return {
+            name: value for name, value in vars(self).items() if name in ("root_weight", "gram", "boundary", "accuracy")
+        }
 
     def reweighted(self, sample_weight: Array, /) -> Spectrum:
         """Return the spectrum for losses in which every point weighs that many times more; one more decomposition.

@@ -22,10 +22,13 @@ from kdtheory.spectrum.base import Spectrum
 
 _OUTSIDE = 1e-10
 _GROWTH = 1.15
+_CLEARLY = 10.0
+_USUAL_ACCURACY = 1e-3
+"""What is expected of filters that nobody named."""
 
 
 class LanczosWarning(UserWarning):
-    """The iterations were used up before the filters were as exact as was asked for."""
+    """A filter is not as exact as was asked for: iterations were used up, or it is not one that was named."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,9 +47,13 @@ class LanczosSpectrum(Spectrum):
         Ritz vectors, an orthonormal basis of the space.
     boundary : array of shape (b, r)
         `K U − U diag(d)` is an orthonormal block times this.
+    accuracy : float
+        Largest residual that the filters which it was made for have. Others that are clearly worse, or worse than 1e-3
+        if it was made for none, are used with a `LanczosWarning`.
     """
 
     boundary: Array
+    accuracy: float
 
     @property
     def is_whole(self) -> bool:
@@ -71,6 +78,28 @@ class LanczosSpectrum(Spectrum):
                 f" which the part {share:.3g} lies outside its space"
             )
         return coordinates
+
+    def lift_fitted(self, coefficient: Array, shrinkage: Array, coordinates: Array, /) -> Array:
+        """Return the fitted values of models, with a warning if they are not those of the whole matrix."""
+        self._warn_if_inexact(coefficient, coordinates)
+        return super().lift_fitted(coefficient, shrinkage, coordinates)
+
+    def lift_dual_coef(self, coefficient: Array, coordinates: Array, /) -> Array:
+        """Return the dual coefficients of models, with a warning if they are not those of the whole matrix."""
+        self._warn_if_inexact(coefficient, coordinates)
+        return super().lift_dual_coef(coefficient, coordinates)
+
+    def _warn_if_inexact(self, coefficient: Array, coordinates: Array) -> None:
+        sizes = np.linalg.norm(coordinates, axis=0)
+        rows = np.reshape(coefficient, (-1, np.shape(coefficient)[-1]))
+        worst = max(float(np.max(residual(self.boundary, row, coordinates, sizes))) for row in rows)
+        if worst > _CLEARLY * self.accuracy:
+            warnings.warn(
+                f"a filter has the residual {worst:.3g} on this LanczosSpectrum, which was made for filters of at most"
+                f" {self.accuracy:.3g}: name it in filter_, or take more iterations",
+                LanczosWarning,
+                stacklevel=2,
+            )
 
     def residuals(self, y: Any, filter_: QFilter | Sequence[QFilter]) -> np.ndarray:
         """How far `K c` is from the fitted values of models with the dual coefficients c, relative to the targets.
@@ -145,13 +174,16 @@ def lanczos_spectrum(
     if reached > accuracy:
         warnings.warn(
             f"{taken} Lanczos iterations reached the residual {reached:.3g}, not the tolerance {accuracy:.3g}:"
-            f" {more}a larger ridge would",
+            f" {more}a larger ridge would help",
             LanczosWarning,
             stacklevel=3,
         )
     d, vectors = space.ritz()
     boundary = space.boundary @ vectors
-    return LanczosSpectrum._trusted(eigenvalues=d, eigenvectors=space.rotate(vectors), boundary=boundary)
+    found = max(reached, accuracy) if filters else _USUAL_ACCURACY
+    return LanczosSpectrum._trusted(
+        eigenvalues=d, eigenvectors=space.rotate(vectors), boundary=boundary, accuracy=found
+    )
 
 
 def _iterate(

@@ -122,6 +122,15 @@ class NystromSpectrum(Spectrum):
         features = self.loadings @ (self.eigenvectors.T @ whitened)
         return np.asarray(scipy.linalg.solve_triangular(self.triangle, features, lower=True, trans=1))
 
+    def require_cross(self, name: str, value: Any, /) -> Any:
+        """`value` as values of the approximate kernel: an array of them, or from `cross`."""
+        if isinstance(getattr(value, "kernel", None), Kernel):
+            raise TypeError(
+                f"{name} must be spectrum.cross(X_test) for a NystromSpectrum, or an array of the values of its"
+                f" approximate kernel, got an operator of the kernel itself, {value.kernel}"
+            )
+        return super().require_cross(name, value)
+
     def positive(self) -> Spectrum:
         """Return the spectrum itself: it has no zero eigenvalues."""
         return self
