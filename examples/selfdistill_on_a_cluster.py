@@ -5,7 +5,7 @@
     dask worker --nthreads 1 --scheduler-file /shared/cluster.json &   # as many workers as there are cores, and
     python examples/selfdistill_on_a_cluster.py --scheduler-file /shared/cluster.json --points /shared/points.npy
 
-The file that `--points` names is made if it does not exist. Workers may die and others join while this runs: the
+The file that `--points` names is made if it does not exist, and used as it is if it does. Workers may die and others join while this runs: the
 numbers that are printed do not change.
 """
 
@@ -35,11 +35,14 @@ def signal(points: np.ndarray) -> np.ndarray:
 
 def main(client: Client, path: Path, n_points: int = 20_000) -> dict[float, np.ndarray]:
     """Print and return the test error of every step for every ridge."""
-    rng = np.random.default_rng(0)
+    of_points, of_noise, of_new = (np.random.default_rng(seed) for seed in range(3))
     if not path.exists():
-        np.save(path, rng.standard_normal((n_points, N_FEATURES)))
-    points, new = np.load(path, mmap_mode="r"), rng.standard_normal((N_TEST, N_FEATURES))
-    y = signal(points) + 0.5 * rng.standard_normal(len(points))
+        with path.open("wb") as file:
+            np.save(file, of_points.standard_normal((n_points, N_FEATURES)))
+    points, new = np.load(path, mmap_mode="r"), of_new.standard_normal((N_TEST, N_FEATURES))
+    if points.ndim != 2 or points.shape[1] != N_FEATURES:
+        raise ValueError(f"{path} must hold points of {N_FEATURES} features, got shape {points.shape}")
+    y = signal(points) + 0.5 * of_noise.standard_normal(len(points))
     operator = DistributedGramOperator(KERNEL, points, client=client)
     spectrum = Spectrum.lanczos(operator, y, 1000, filter_=Ridge(min(RIDGES) * len(points)), tolerance=1e-5)
     print(f"{len(points):,d} points, {spectrum.eigenvalues.size} modes, {len(client.nthreads())} workers")
@@ -67,5 +70,7 @@ if __name__ == "__main__":
             with local as cluster, Client(cluster) as client:
                 main(client, path, options.n_points)
         else:
+            if not Path(options.scheduler_file).exists():
+                parser.error(f"there is no {options.scheduler_file}: start `dask scheduler --scheduler-file` first")
             with Client(scheduler_file=options.scheduler_file) as client:
                 main(client, path, options.n_points)

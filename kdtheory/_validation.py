@@ -115,7 +115,8 @@ def require_array(name: str, value: Any, *, like: Array | None = None, allow_emp
         target = array_namespace(like)
         if xp is not target and not is_numpy_array(array):
             raise TypeError(
-                f"{name} must be an array of numpy or of the library of the other arrays, got {type(value).__name__}"
+                f"{name} must be an array of numpy or of the library of the other arrays, got {type(value).__name__}:"
+                " numpy.asarray makes it one of numpy"
             )
         with np.errstate(over="ignore"):  # what is too large for the dtype is refused as infinite below
             array = target.asarray(array, dtype=like.dtype, device=device(like))
@@ -228,6 +229,13 @@ def _numeric_array(name: str, value: Any) -> Array:
     if isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} must be a plain array, got a masked array: fill it or drop the masked entries")
     if not is_array_api_obj(value) or isinstance(value, np.generic):
+        if hasattr(value, "matmat"):
+            raise TypeError(
+                f"{name} must be an array, got a {type(value).__name__}: Spectrum.lanczos and Spectrum.nystrom make"
+                " spectra of operators"
+            )
+        if hasattr(value, "gram"):
+            raise TypeError(f"{name} must be of points, got the kernel {value}: use its gram(X) or its operator(X)")
         try:
             value = np.asarray(value)
         except ValueError as error:

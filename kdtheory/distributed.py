@@ -99,6 +99,8 @@ class DistributedGramOperator(GramOperator):
     ) -> None:
         if not isinstance(client, Client):
             raise TypeError(f"client must be a distributed.Client, got {client!r}")
+        if not isinstance(kernel, Kernel):
+            raise TypeError(f"kernel must be a Kernel of kdtheory.kernels, got {kernel!r}")
         self.client = client
         self.no_workers_timeout = require_positive("no_workers_timeout", no_workers_timeout)
         here = X() if callable(X) else X, Y() if callable(Y) else Y
@@ -153,6 +155,7 @@ class DistributedGramOperator(GramOperator):
 
     def _jobs(self) -> list[list[Task]]:
         """Consecutive tasks, enough for a job to be worth its message, and few enough for every thread to have some."""
+        self._require_open()
         pairs = [(task.rows[1] - task.rows[0]) * (task.columns[1] - task.columns[0]) for task in self.tasks()]
         n_threads = max(1, sum(self.client.nthreads().values()))
         enough = max(1, min(_PAIRS_OF_A_JOB, math.ceil(sum(pairs) / (_JOBS_OF_A_THREAD * n_threads))))
@@ -166,7 +169,12 @@ class DistributedGramOperator(GramOperator):
             size += count
         return jobs
 
+    def _require_open(self) -> None:
+        if self.client.status in ("closing", "closed"):
+            raise RuntimeError(f"client must be open, got one that is {self.client.status}")
+
     def _require_workers(self) -> None:
+        self._require_open()
         self.client.run_on_scheduler(_set_timeout, self.no_workers_timeout)
         try:
             self.client.wait_for_workers(1, timeout=self.no_workers_timeout)

@@ -131,6 +131,7 @@ def test_workers_open_files_and_call_functions(pair, tmp_path):
         operator @ V
 
 
+@pytest.mark.filterwarnings("ignore:a filter has the residual:kdtheory.spectrum.lanczos.LanczosWarning")
 def test_spectra_run_on_it(pair):
     X, y = data()
     operator = DistributedGramOperator(RBF(gamma=0.3), X, client=pair[1])
@@ -195,19 +196,34 @@ def test_bad_input(pair):
     with pytest.raises(ValueError, match="no_workers_timeout must be > 0, got 0"):
         DistributedGramOperator(RBF(), X, client=pair[1], no_workers_timeout=0)
     X[3, 1] = np.nan
+    with pytest.raises(TypeError, match="kernel must be a Kernel of kdtheory.kernels, got 'rbf'"):
+        DistributedGramOperator("rbf", X[:3], client=pair[1])
     with pytest.raises(ValueError, match="X must be finite, got nan in row 3, column 1"):
         DistributedGramOperator(RBF(), X, client=pair[1])
 
 
+def test_a_closed_client_is_named(pair):
+    with Client(pair[1].scheduler.address) as client:
+        operator = DistributedGramOperator(RBF(), data(10)[0], client=client)
+    for call in (lambda: operator @ np.ones(10), lambda: DistributedGramOperator(RBF(), data(10)[0], client=client)):
+        with pytest.raises(RuntimeError, match="client must be open, got one that is closed"):
+            call()
+
+
 def test_the_example_gives_what_one_process_gives(pair, tmp_path, capsys):
     example = load_example("selfdistill_on_a_cluster")
-    errors = example.main(pair[1], tmp_path / "points.npy", 300)
+    errors = example.main(pair[1], tmp_path / "points", 300)
     assert "300 points" in capsys.readouterr().out
-    rng = np.random.default_rng(0)
-    X, new = rng.standard_normal((300, 20)), rng.standard_normal((1000, 20))
-    y = example.signal(X) + 0.5 * rng.standard_normal(300)
+    again = example.main(pair[1], tmp_path / "points", 10)
+    of_points, of_noise, of_new = (np.random.default_rng(seed) for seed in range(3))
+    X, new = of_points.standard_normal((300, 20)), of_new.standard_normal((1000, 20))
+    y = example.signal(X) + 0.5 * of_noise.standard_normal(300)
     K, K_new = example.KERNEL.gram(X), example.KERNEL.gram(new, X)
     for ridge, found in errors.items():
         path = selfdistill_closed_form(K, y, ridge=300 * ridge, n_steps=3, label_weight=example.LABEL_WEIGHT)
         expected = np.sqrt(np.mean((path.predict(K_new) - example.signal(new)) ** 2, axis=1))
         np.testing.assert_allclose(found, expected, rtol=1e-3)
+        np.testing.assert_array_equal(again[ridge], found)
+    np.save(tmp_path / "other.npy", X[:, :5])
+    with pytest.raises(ValueError, match=r"must hold points of 20 features, got shape \(300, 5\)"):
+        example.main(pair[1], tmp_path / "other.npy")

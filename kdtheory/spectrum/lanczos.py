@@ -222,8 +222,8 @@ def _require_preconditioner(
         raise ValueError("filter_ must name the filters that a preconditioner is to be used for, got None")
 
 
-def _filters(filter_: QFilter | Sequence[QFilter]) -> list[Callable[[np.ndarray], np.ndarray]]:
-    filters = list(filter_) if isinstance(filter_, Sequence) else [filter_]
+def _filters(filter_: Any) -> list[Callable[[np.ndarray], np.ndarray]]:
+    filters = list(filter_) if isinstance(filter_, Sequence) and not isinstance(filter_, str) else [filter_]
     if not filters:
         raise ValueError("filter_ must hold at least one filter, got an empty sequence")
     for each in filters:

@@ -237,7 +237,8 @@ def _operator(kernel: Kernel | LinearOperator, X: Any) -> Any:
             raise ValueError(f"kernel must be a symmetric Gram operator, made without Y, got shape {kernel.shape}")
         return kernel
     if not isinstance(kernel, Kernel):
-        raise TypeError(f"kernel must be a Kernel or a Gram operator of kdtheory.kernels, got {kernel!r}")
+        given = repr(kernel) if isinstance(kernel, str) else f"a {type(kernel).__name__}"
+        raise TypeError(f"kernel must be a Kernel or a Gram operator of kdtheory.kernels, got {given}")
     if X is None:
         raise TypeError("X must be given when kernel is a Kernel")
     return kernel.operator(X)
