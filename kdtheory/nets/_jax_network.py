@@ -34,9 +34,10 @@ class JaxNetwork(Network):
         self.dtype = np.result_type(*(np.dtype(leaf.dtype) for _, leaf in leaves))
         self.n_parameters = sum(math.prod(leaf.shape) for _, leaf in leaves)
         with self._precision():
-            self._params = jax.tree.map(jnp.asarray, params)
+            self._params = jax.tree.map(jnp.array, params)  # copies: arrays of numpy may change
             self._on_cpu = all(device.platform == "cpu" for device in jax.tree.leaves(self._params)[0].devices())
         self._known: dict[tuple[int, ...], int] = {}
+        self._numbers: dict[tuple[tuple[int, ...], int], tuple[int, int]] = {}
 
     def n_outputs(self, points: np.ndarray) -> int:
         """Number k of outputs, where the function gives shape (n, k) or (n,) for these points; any other is refused."""
@@ -47,12 +48,16 @@ class JaxNetwork(Network):
 
     def point_numbers(self, points: np.ndarray, n_outputs: int) -> tuple[int, int]:
         """Count numbers for one point: of the derivatives of as many outputs, and of what is kept to find them."""
-        with self._precision():
-            combinations = jax.ShapeDtypeStruct((n_outputs, self.n_outputs(points)), self.dtype)
-            one = jax.ShapeDtypeStruct(points[:1].shape, self.dtype)
-            leaves = jax.tree.leaves(jax.eval_shape(partial(_derivatives, self._f), self._params, one, combinations))
-            jaxpr = jax.make_jaxpr(self._f)(self._params, one)
-        return sum(math.prod(leaf.shape) for leaf in leaves), (1 + n_outputs) * _intermediate_numbers(jaxpr.jaxpr)
+        asked = (points.shape[1:], n_outputs)
+        if asked not in self._numbers:
+            with self._precision():
+                combinations = jax.ShapeDtypeStruct((n_outputs, self.n_outputs(points)), self.dtype)
+                one = jax.ShapeDtypeStruct((1, *points.shape[1:]), self.dtype)
+                found = jax.eval_shape(partial(_derivatives, self._f), self._params, one, combinations)
+                jaxpr = jax.make_jaxpr(self._f)(self._params, one)
+            derivatives = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(found))
+            self._numbers[asked] = derivatives, (1 + n_outputs) * _intermediate_numbers(jaxpr.jaxpr)
+        return self._numbers[asked]
 
     def derivatives(self, points: np.ndarray, combinations: np.ndarray, size: int) -> Derivatives:
         """Give the derivatives of combinations (s, k) of outputs at each point: numpy's, if it has the memory."""
@@ -96,8 +101,8 @@ class JaxNetwork(Network):
         if np.dtype(shape.dtype) not in (np.float32, np.float64):
             raise TypeError(f"f must return real numbers of float32 or float64, got {shape.dtype}")
         if len(points) > 1:
-            together = np.asarray(self._f(self._params, jnp.asarray(points)))
-            alone = np.concatenate([np.asarray(self._f(self._params, jnp.asarray(point[None]))) for point in points])
+            both = _together_and_alone(self._f, self._params, jnp.asarray(points))
+            together, alone = (np.asarray(each) for each in both)
             if np.max(np.abs(together - alone)) > 1e3 * np.finfo(self.dtype).eps * np.max(np.abs(alone)):
                 raise ValueError(
                     "f must return rows that depend on their own points alone, got others for each point than for"
@@ -137,8 +142,12 @@ def _derivatives(f: Function, params: Any, batch: Array, combinations: Array) ->
     leaves, structure = jax.tree.flatten(params)
     layers = DenseLayers.of(lambda some, point: f(structure.unflatten(some), point[None]).reshape(-1), leaves, batch[0])
     found = jax.vmap(lambda point: layers.derivatives(leaves, point, combinations))(batch)
-    flat = [each if isinstance(each, tuple) else each.reshape(*each.shape[:2], -1) for each in found]
-    return flat
+    return [each if isinstance(each, tuple) else each.reshape(*each.shape[:2], -1) for each in found]
+
+
+@partial(jax.jit, static_argnums=0)
+def _together_and_alone(f: Function, params: Any, batch: Array) -> tuple[Array, Array]:
+    return f(params, batch), jax.vmap(lambda point: f(params, point[None])[0])(batch)
 
 
 @partial(jax.jit, static_argnums=0)
