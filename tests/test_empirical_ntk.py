@@ -117,7 +117,9 @@ def test_all_pairs_of_outputs(dtype):
     left, right = jacobian(dense, params, X), jacobian(dense, params, Y)
     kernel = EmpiricalNTK(dense, params, outputs=1)
     joint = kernel.joint_gram(X)
-    assert relative(kernel.joint_gram(X, Y), np.einsum("ncp,mdp->ncmd", left, right).reshape(27, 27)) <= TOLERANCE[dtype]
+    assert (
+        relative(kernel.joint_gram(X, Y), np.einsum("ncp,mdp->ncmd", left, right).reshape(27, 27)) <= TOLERANCE[dtype]
+    )
     assert relative(joint, np.einsum("ncp,mdp->ncmd", left, left).reshape(27, 27)) <= TOLERANCE[dtype]
     np.testing.assert_array_equal(joint, joint.T)
     assert relative(joint[1::3, 1::3], kernel.gram(X)) <= TOLERANCE[dtype]
@@ -207,10 +209,7 @@ def test_wide_networks_have_the_analytic_kernel_on_average():
     expected = ArcCosine(1).gram(X / np.sqrt(6.0)) + Linear().gram(X) / 6.0 * ArcCosine(0).gram(X)
     rng = np.random.default_rng(1)
     draws = np.array(
-        [
-            EmpiricalNTK(network, [rng.standard_normal((6, 64)), rng.standard_normal(64)]).gram(X)
-            for _ in range(100)
-        ]
+        [EmpiricalNTK(network, [rng.standard_normal((6, 64)), rng.standard_normal(64)]).gram(X) for _ in range(100)]
     )
     errors = draws.std(axis=0, ddof=1) / np.sqrt(len(draws))
     assert np.all(np.abs(draws.mean(axis=0) - expected) <= 5.0 * errors)
@@ -292,7 +291,11 @@ W = jnp.ones((6, 2))
         ({"f": 3}, TypeError, "f must be a function of parameters and points, got 3"),
         ({"params": {}}, ValueError, "params must hold at least one array, got {}"),
         ({"params": {"a": [W, W.at[1, 0].set(jnp.nan)]}}, ValueError, r"params\['a'\]\[1\] must be finite, got nan at"),
-        ({"params": {"a": W, "b": jnp.arange(3)}}, TypeError, r"params\['b'\] must be an array of float32 or .*, got int"),
+        (
+            {"params": {"a": W, "b": jnp.arange(3)}},
+            TypeError,
+            r"params\['b'\] must be an array of float32 or .*, got int",
+        ),
         ({"params": {"b": 1.0}}, TypeError, r"params\['b'\] must be an array of float32 or float64, got 1.0"),
         ({"params": W.astype("bfloat16")}, TypeError, "params must be an array of float32 or float64, got bfloat16"),
         ({"outputs": "all"}, ValueError, "outputs must be 'mean', 'trace', 'sum' or the index of one, got 'all'"),
@@ -312,12 +315,20 @@ def test_bad_parameters(arguments, error, message):
 @pytest.mark.parametrize(
     ("f", "error", "message"),
     [
-        (lambda w, x: (x @ w)[:, :, None], ValueError, r"f must return an array of shape \(n, k\) or \(n,\) for n poin"),
+        (
+            lambda w, x: (x @ w)[:, :, None],
+            ValueError,
+            r"f must return an array of shape \(n, k\) or \(n,\) for n poin",
+        ),
         (lambda w, x: jnp.sum(x @ w), ValueError, r"got shape \(\) for 2 points of shape \(6,\)"),
         (lambda w, x: (x @ w).T, ValueError, "rows that depend on their own points alone"),
         (lambda w, x: (x @ w)[:, :0], ValueError, r"got shape \(2, 0\)"),
         (lambda w, x: (x @ w, 1), ValueError, "got PyTreeDef"),
-        (lambda w, x: jnp.argmax(x @ w, axis=1), TypeError, "f must return real numbers of float32 or float64, got int"),
+        (
+            lambda w, x: jnp.argmax(x @ w, axis=1),
+            TypeError,
+            "f must return real numbers of float32 or float64, got int",
+        ),
         (lambda w, x: x @ w - jnp.mean(x @ w, axis=0), ValueError, "rows that depend on their own points alone"),
         (lambda w, x: jnp.sqrt(x @ w * 0.0), OverflowError, "the kernel value"),
     ],

@@ -42,7 +42,9 @@ def jacobian(module, points):
     params = {name: each.detach() for name, each in module.named_parameters() if each.requires_grad}
     batch = torch.tensor(points, dtype=next(iter(params.values())).dtype)
     found = jacrev(lambda some: functional_call(module, some, (batch,)))(params)
-    return np.concatenate([np.asarray(each).reshape(*each.shape[:2], -1) for each in found.values()], axis=-1, dtype=float)
+    return np.concatenate(
+        [np.asarray(each).reshape(*each.shape[:2], -1) for each in found.values()], axis=-1, dtype=float
+    )
 
 
 def relative(ours, theirs):
@@ -149,9 +151,21 @@ class Wrong(nn.Module):
     ("make", "error", "message"),
     [
         (lambda: 3, TypeError, "module must be a torch.nn.Module, got 3"),
-        (lambda: dense().train(), ValueError, "module must not have BatchNorm1d in training mode, got 2: call module.eva"),
-        (lambda: nn.Sequential(nn.Linear(6, 2), nn.Dropout()), ValueError, "must not have Dropout in training mode, got 1"),
-        (lambda: dense().requires_grad_(False), ValueError, "at least one parameter that requires a gradient, got none"),
+        (
+            lambda: dense().train(),
+            ValueError,
+            "module must not have BatchNorm1d in training mode, got 2: call module.eva",
+        ),
+        (
+            lambda: nn.Sequential(nn.Linear(6, 2), nn.Dropout()),
+            ValueError,
+            "must not have Dropout in training mode, got 1",
+        ),
+        (
+            lambda: dense().requires_grad_(False),
+            ValueError,
+            "at least one parameter that requires a gradient, got none",
+        ),
         (with_nan, ValueError, r"parameter 4.bias must be finite, got nan at index \(1,\)"),
         (lambda: dense().bfloat16(), TypeError, "parameter 0.weight must be of float32 or float64, got torch.bfloat16"),
     ],
@@ -164,7 +178,11 @@ def test_bad_modules(make, error, message):
 @pytest.mark.parametrize(
     ("f", "error", "message"),
     [
-        (lambda z: z[:, :, None], ValueError, r"module must return a tensor of shape \(n, k\) or \(n,\) for n points, got"),
+        (
+            lambda z: z[:, :, None],
+            ValueError,
+            r"module must return a tensor of shape \(n, k\) or \(n,\) for n points, got",
+        ),
         (lambda z: (z, z), ValueError, "got tuple for 2 points"),
         (lambda z: z.argmax(1), TypeError, "module must return real numbers of float32 or float64, got torch.int64"),
         (lambda z: z - z.mean(0), ValueError, "rows that depend on their own points alone"),

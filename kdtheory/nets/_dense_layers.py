@@ -132,9 +132,7 @@ class DenseLayers:
         closed = jax.make_jaxpr(function)(list(leaves), point)
         run = _Run(range(len(leaves)))
         jax.eval_shape(lambda some, where: run.function(closed, some, where), list(leaves), point)
-        products = {
-            leaf: run.shapes[leaf] for leaf, uses in run.uses.items() if uses == 1 and leaf not in run.spoilt
-        }
+        products = {leaf: run.shapes[leaf] for leaf, uses in run.uses.items() if uses == 1 and leaf not in run.spoilt}
         return cls(closed, products)
 
     def derivatives(self, leaves: Sequence[Array], point: Array, combinations: Array) -> list[Any]:

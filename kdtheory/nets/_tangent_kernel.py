@@ -94,7 +94,9 @@ class TangentKernel(Kernel):
         step, at_once = self._plan(points, len(combinations), n_others=len(others))
         total = np.zeros((len(points), len(others)), dtype=self.network.dtype if at_once >= len(combinations) else "f8")
         for some in tiles(len(combinations), at_once):
-            for rows, columns, left, right in self._blocks(points, None if Y is None else others, combinations[some], step):
+            for rows, columns, left, right in self._blocks(
+                points, None if Y is None else others, combinations[some], step
+            ):
                 values = network.inner_products(left, right, joint=False)
                 total[rows, columns] += values
         return self._finished(total, points, symmetric=Y is None, joint=False)
@@ -121,7 +123,13 @@ class TangentKernel(Kernel):
         return require_representable(self._diagonal(points), "the kernel value")
 
     def operator(
-        self, X: Any, Y: Any = None, *, max_bytes: int | None = None, n_threads: int | None = None, progress: bool = False
+        self,
+        X: Any,
+        Y: Any = None,
+        *,
+        max_bytes: int | None = None,
+        n_threads: int | None = None,
+        progress: bool = False,
     ) -> EmpiricalNTKOperator:
         """Operator that multiplies by the Gram matrix with one pass back and one forward, without any Jacobian.
 
@@ -272,9 +280,7 @@ class TangentKernel(Kernel):
                 right = left if Y is None and columns == rows else derivatives(others[columns])
                 yield rows, columns, left, right
 
-    def _plan(
-        self, X: np.ndarray, n_combinations: int, *, n_others: int = 0, joint: bool = False
-    ) -> tuple[int, int]:
+    def _plan(self, X: np.ndarray, n_combinations: int, *, n_others: int = 0, joint: bool = False) -> tuple[int, int]:
         """Points of a block, and outputs at once, for which two blocks and their products stay below `max_bytes`."""
         itemsize = self.network.dtype.itemsize
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,41 +25,35 @@ class _Products:
 
     def __init__(self, kernel: TangentKernel, X: np.ndarray, Y: np.ndarray, max_bytes: int) -> None:
         self._kernel, self._X, self._Y = kernel, X, Y
-        network = kernel.network
-        itemsize = network.dtype.itemsize
-        kept = network.point_numbers(kernel._batch(X[:1]), 1)[1] + 2 * kernel._n_outputs(X)
-        self.least = itemsize * (3 * network.n_parameters + kept)
+        network, k = kernel.network, kernel._n_outputs(X)
+        self._kept = network.point_numbers(kernel._batch(X[:1]), 1)[1] + 2 * k
+        self._of_vector = 3 * network.n_parameters + 2 * k * (len(X) + len(Y))
+        self.least = network.dtype.itemsize * (self._of_vector + self._kept)
         if max_bytes < self.least:
-            raise ValueError(f"max_bytes must be >= {self.least} for this network, got {max_bytes}")
-        numbers = max_bytes // itemsize
-        self.at_once = max(1, numbers // 2 // (3 * network.n_parameters))
-        # A pass keeps as much for each further vector as for the first.
-        self._step, self._kept = 1, kept
-        self._numbers = numbers
+            raise ValueError(f"max_bytes must be >= {self.least} for these points, got {max_bytes}")
+        self._numbers = max_bytes // network.dtype.itemsize
+        self.at_once = max(1, self._numbers // 2 // self._of_vector)
 
-    def __call__(self, V: np.ndarray, bar: Any = None) -> np.ndarray:
+    def __call__(self, V: np.ndarray) -> np.ndarray:
         """Multiply q vectors (q, m, k): an array (q, n, k)."""
         result = np.empty((len(V), len(self._X), V.shape[2]), dtype=self._kernel.network.dtype)
         for some in tiles(len(V), min(self.at_once, len(V))):
             result[some] = self._multiply(V[some])
-            if bar is not None:
-                bar.update()
         return result
 
     def _multiply(self, V: np.ndarray) -> np.ndarray:
         network, batch = self._kernel.network, self._kernel._batch
-        room = self._numbers - 3 * len(V) * network.n_parameters
+        room = self._numbers - self._of_vector * len(V)
         step = min(max(1, room // (self._kept * len(V))), _MOST_POINTS)
         tangents: list[Array] | None = None
         for rows in tiles(len(self._Y), step):
             points = batch(self._Y[rows])
             part = network.pull_back(points, V[:, rows], _rounded(len(points), step))
             tangents = part if tangents is None else [a + b for a, b in zip(tangents, part, strict=True)]
-        assert tangents is not None
         result = np.empty((len(V), len(self._X), V.shape[2]), dtype=network.dtype)
         for rows in tiles(len(self._X), step):
             points = batch(self._X[rows])
-            result[:, rows] = network.push_forward(points, tangents, _rounded(len(points), step))
+            result[:, rows] = network.push_forward(points, tangents or [], _rounded(len(points), step))
         return result
 
 
@@ -130,7 +124,7 @@ class EmpiricalNTKOperator(GramOperator):
         combinations = self._combinations.astype(self.dtype)
         result = np.zeros((self.shape[0], V.shape[1]), dtype=self.dtype)
         with np.errstate(over="ignore", invalid="ignore"):  # refused by name below
-            for columns in self.column_slices(V.shape[1]):
+            for columns in self._with_bar(self.column_slices(V.shape[1])):
                 vectors = np.einsum("mp,sk->psmk", V[:, columns], combinations)
                 products = self._products(vectors.reshape(-1, *vectors.shape[2:]))
                 result[:, columns] = np.einsum(
@@ -139,6 +133,14 @@ class EmpiricalNTKOperator(GramOperator):
             if self.kernel.outputs == "mean":
                 result /= combinations.shape[1]
         return require_representable(result, "the product")
+
+    def _with_bar(self, slices: list[slice]) -> Iterable[slice]:
+        if not self.progress:
+            return slices
+        from tqdm import tqdm
+
+        shown: Iterable[slice] = tqdm(slices, desc="Tangent kernel product", unit="pass")
+        return shown
 
     def _adjoint(self) -> LinearOperator:
         if self.is_symmetric:
