@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdtheory import Ridge, Spectrum, fit_filter
-from kdtheory.estimators import SelfDistilledKernelRidge
 from kdtheory.kernels import ArcCosine, Linear
 
 jax = pytest.importorskip("jax")
@@ -249,6 +248,9 @@ def test_images_keep_or_lose_their_shape():
 
 
 def test_estimators_and_spectra_take_it():
+    pytest.importorskip("skops")
+    from kdtheory.estimators import SelfDistilledKernelRidge
+
     y = np.sin(X[:, 0])
     for dtype, tolerance in (("float64", 1e-10), ("float32", 1e-4)):
         kernel = EmpiricalNTK(dense, dense_params(dtype))

@@ -14,6 +14,8 @@ from kdtheory._typing import Array
 
 _INLINED = ("jit", "pjit")
 
+_Shape: Any = jax.ShapeDtypeStruct
+
 
 @dataclass(frozen=True)
 class _Weight:
@@ -94,7 +96,7 @@ class _Run:
         plain = [weight.value if i == position else vector for i in range(2)]
         product = self._bind(equation, plain)[0]
         self.uses[weight.leaf] += 1
-        self.shapes[weight.leaf] = jax.ShapeDtypeStruct(product.shape, product.dtype)
+        self.shapes[weight.leaf] = _Shape(product.shape, product.dtype)
         self.inputs[weight.leaf] = weight.scale * vector.reshape(-1)
         return product + self.shifts[weight.leaf] if weight.leaf in self.shifts else product
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,6 +18,8 @@ from kdtheory.nets._dense_layers import DenseLayers
 from kdtheory.nets._network import Derivatives, Network, Outer
 
 Function = Callable[[Any, Any], Any]
+
+_Shape: Any = jax.ShapeDtypeStruct
 
 
 class JaxNetwork(Network):
@@ -40,7 +43,7 @@ class JaxNetwork(Network):
         self._numbers: dict[tuple[tuple[int, ...], int], tuple[int, int]] = {}
 
     def n_outputs(self, points: np.ndarray) -> int:
-        """Number k of outputs, where the function gives shape (n, k) or (n,) for these points; any other is refused."""
+        """Count the outputs k, where the function gives shape (n, k) or (n,) for these points; any other is refused."""
         if points.shape not in self._known:
             with self._precision():
                 self._known[points.shape] = self._count(points)
@@ -51,8 +54,8 @@ class JaxNetwork(Network):
         asked = (points.shape[1:], n_outputs)
         if asked not in self._numbers:
             with self._precision():
-                combinations = jax.ShapeDtypeStruct((n_outputs, self.n_outputs(points)), self.dtype)
-                one = jax.ShapeDtypeStruct((1, *points.shape[1:]), self.dtype)
+                combinations = _Shape((n_outputs, self.n_outputs(points)), self.dtype)
+                one = _Shape((1, *points.shape[1:]), self.dtype)
                 found = jax.eval_shape(partial(_derivatives, self._f), self._params, one, combinations)
                 jaxpr = jax.make_jaxpr(self._f)(self._params, one)
             derivatives = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(found))
@@ -90,7 +93,7 @@ class JaxNetwork(Network):
             return np.asarray(_panel_product(left, right, panel))
 
     def _count(self, points: np.ndarray) -> int:
-        shape = jax.eval_shape(self._f, self._params, jax.ShapeDtypeStruct(points.shape, self.dtype))
+        shape = jax.eval_shape(self._f, self._params, _Shape(points.shape, self.dtype))
         got = getattr(shape, "shape", None)
         if got is None or len(got) not in (1, 2) or got[0] != len(points) or math.prod(got) == 0:
             given = jax.tree.structure(shape) if got is None else f"shape {got}"
@@ -114,8 +117,8 @@ class JaxNetwork(Network):
         """Let this thread compute in double precision if the parameters do, under the name that this jax has for it."""
         if self.dtype != np.float64:
             return contextlib.nullcontext()
-        enable = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
-        return enable(True)
+        library: Any = jax
+        return (library.enable_x64 if hasattr(jax, "enable_x64") else library.experimental.enable_x64)(True)
 
 
 class _Hashable:
@@ -140,7 +143,9 @@ class _Hashable:
 def _derivatives(f: Function, params: Any, batch: Array, combinations: Array) -> list[Any]:
     """Arrays (b, s, p), or pairs of inputs (b, p) and sensitivities (b, s, q), of all leaves."""
     leaves, structure = jax.tree.flatten(params)
-    layers = DenseLayers.of(lambda some, point: f(structure.unflatten(some), point[None]).reshape(-1), leaves, batch[0])
+    layers = DenseLayers.of(
+        lambda some, point: f(jax.tree.unflatten(structure, some), point[None]).reshape(-1), leaves, batch[0]
+    )
     found = jax.vmap(lambda point: layers.derivatives(leaves, point, combinations))(batch)
     return [each if isinstance(each, tuple) else each.reshape(*each.shape[:2], -1) for each in found]
 
@@ -162,7 +167,7 @@ def _push_forward(f: Function, params: Any, batch: Array, tangents: list[Array])
     structure = jax.tree.structure(params)
 
     def push(tangent: list[Array]) -> Array:
-        return jax.jvp(lambda some: f(some, batch), (params,), (structure.unflatten(tangent),))[1]
+        return jax.jvp(lambda some: f(some, batch), (params,), (jax.tree.unflatten(structure, tangent),))[1]
 
     pushed = jax.vmap(push)(tangents)
     return pushed.reshape(*pushed.shape[:2], -1)

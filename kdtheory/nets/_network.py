@@ -50,7 +50,7 @@ class Network(ABC):
 
     @abstractmethod
     def n_outputs(self, points: np.ndarray) -> int:
-        """Number k of outputs, where the function gives shape (n, k) or (n,) for these points; any other is refused."""
+        """Count the outputs k, where the function gives shape (n, k) or (n,) for these points; any other is refused."""
 
     @abstractmethod
     def point_numbers(self, points: np.ndarray, n_outputs: int) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from kdtheory._typing import Array
 from kdtheory.nets._network import Derivatives, Network
 from kdtheory.nets._tangent_kernel import TangentKernel
 
-_DTYPES = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
+_DTYPES: dict[Any, np.dtype[Any]] = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -111,7 +111,7 @@ class TorchNetwork(Network):
         self._kept: dict[tuple[int, ...], int] = {}
 
     def n_outputs(self, points: np.ndarray) -> int:
-        """Number k of outputs, where the module gives shape (n, k) or (n,) for these points; any other is refused."""
+        """Count the outputs k, where the module gives shape (n, k) or (n,) for these points; any other is refused."""
         if points.shape not in self._known:
             with torch.no_grad():
                 self._known[points.shape] = self._count(points)
@@ -197,7 +197,7 @@ class TorchNetwork(Network):
         return functional_call(self._module, {**self._rest, **trained}, (batch,))
 
     def _outputs(self, batch: torch.Tensor) -> Callable[[dict[str, torch.Tensor]], torch.Tensor]:
-        """Outputs (n, k) as a function of the parameters."""
+        """Give the outputs (n, k) as a function of the parameters."""
 
         def outputs(trained: dict[str, torch.Tensor]) -> torch.Tensor:
             values: torch.Tensor = self._call(trained, batch)
