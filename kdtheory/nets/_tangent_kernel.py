@@ -93,13 +93,14 @@ class TangentKernel(Kernel):
         network, combinations = self.network, self._combinations(points)
         step, at_once = self._plan(points, len(combinations), n_others=len(others))
         total = np.zeros((len(points), len(others)), dtype=self.network.dtype if at_once >= len(combinations) else "f8")
+        diagonal = np.zeros(len(points))
         for some in tiles(len(combinations), at_once):
-            for rows, columns, left, right in self._blocks(
-                points, None if Y is None else others, combinations[some], step
-            ):
-                values = network.inner_products(left, right, joint=False)
-                total[rows, columns] += values
-        return self._finished(total, points, symmetric=Y is None, joint=False)
+            blocks = self._blocks(points, None if Y is None else others, combinations[some], step)
+            for rows, columns, left, right in blocks:
+                total[rows, columns] += network.inner_products(left, right, joint=False)
+                if left is right:
+                    diagonal[rows] += network.squared_norms(left, joint=False)
+        return self._finished(total, None if Y is not None else diagonal, points, joint=False)
 
     def diag(self, X: Any) -> np.ndarray:
         """Kernel value of every point with itself.
@@ -201,10 +202,13 @@ class TangentKernel(Kernel):
         k = self._n_outputs(points)
         step, _ = self._plan(points, k, n_others=len(others), joint=True)
         total = np.empty((len(points) * k, len(others) * k), dtype=self.network.dtype)
+        diagonal = np.empty(len(points) * k)
         for rows, columns, left, right in self._blocks(points, None if Y is None else others, np.eye(k), step):
             wide, high = (slice(each.start * k, each.stop * k) for each in (columns, rows))
             total[high, wide] = self.network.inner_products(left, right, joint=True)
-        return self._finished(total, points, symmetric=Y is None, joint=True)
+            if left is right:
+                diagonal[high] = self.network.squared_norms(left, joint=True)
+        return self._finished(total, None if Y is not None else diagonal, points, joint=True)
 
     def joint_operator(self, X: Any, Y: Any = None, *, max_bytes: int | None = None) -> JointNTKOperator:
         """Operator that multiplies by `joint_gram(X, Y)` with one pass back and one forward for a column.
@@ -254,13 +258,13 @@ class TangentKernel(Kernel):
         with np.errstate(over="ignore"):  # refused by name where it leaves the package
             return total.astype(self.network.dtype, copy=False)
 
-    def _finished(self, total: np.ndarray, X: np.ndarray, *, symmetric: bool, joint: bool) -> np.ndarray:
-        """Scale, and mirror what lies below the diagonal."""
+    def _finished(self, total: np.ndarray, diagonal: np.ndarray | None, X: np.ndarray, *, joint: bool) -> np.ndarray:
+        """Scale, and with a diagonal mirror what lies below it."""
         total = self._scaled(total, X, joint=joint)
-        if symmetric:
+        if diagonal is not None:
             for start in range(len(total)):
                 total[start, start + 1 :] = total[start + 1 :, start]
-            np.fill_diagonal(total, self._diagonal(X, joint=joint))
+            np.fill_diagonal(total, self._scaled(diagonal, X, joint=joint))
         return require_representable(total, "the kernel value")
 
     def _blocks(
