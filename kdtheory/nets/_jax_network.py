@@ -207,6 +207,10 @@ def _intermediate_numbers(jaxpr: Any) -> int:
         repeats = int(equation.params.get("length", 1)) if inner else 1
         total += repeats * sum(_intermediate_numbers(each) for each in inner)
         total += sum(math.prod(variable.aval.shape) for variable in equation.outvars)
+        if equation.primitive.name == "conv_general_dilated":  # the patches that filters are multiplied with
+            filters = equation.invars[1].aval.shape
+            n_filters = filters[equation.params["dimension_numbers"].rhs_spec[0]]
+            total += math.prod(equation.outvars[0].aval.shape) // n_filters * (math.prod(filters) // n_filters)
     return total
 
 

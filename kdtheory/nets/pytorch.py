@@ -55,8 +55,8 @@ class ModuleNTK(TangentKernel):
 
     Examples
     --------
-    >>> import torch  # doctest: +SKIP
-    >>> ModuleNTK(torch.nn.Linear(2, 1)).gram([[0.0, 0.0], [1.0, 2.0]])  # doctest: +SKIP
+    >>> import torch
+    >>> ModuleNTK(torch.nn.Linear(2, 1)).gram([[0.0, 0.0], [1.0, 2.0]])
     array([[1., 1.],
            [1., 6.]], dtype=float32)
     """
