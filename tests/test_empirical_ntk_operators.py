@@ -81,6 +81,9 @@ def test_columns_and_tasks_are_those_of_the_gram_matrix():
     np.testing.assert_allclose(operator.columns([7, 0]), gram[:, [7, 0]], rtol=1e-13, atol=1e-14)
     np.testing.assert_allclose(operator.diagonal(), np.diagonal(gram), rtol=1e-14)
     assert relative(operator.gather(operator.run_task(task, V) for task in operator.tasks()), gram @ V) <= 1e-13
+    cross = kernel.operator(X, Y)
+    product = cross.gather(cross.run_task(task, V) for task in cross.tasks())
+    assert relative(product, kernel.gram(X, Y) @ V) <= 1e-13
 
 
 def test_solvers_take_the_operator():
