@@ -5,8 +5,8 @@
     dask worker --nthreads 1 --scheduler-file /shared/cluster.json &   # as many workers as there are cores, and
     python examples/selfdistill_on_a_cluster.py --scheduler-file /shared/cluster.json --points /shared/points.npy
 
-The file that `--points` names is made if it does not exist, and used as it is if it does. Workers may die and others join while this runs: the
-numbers that are printed do not change.
+The file that `--points` names is made if it does not exist, and used as it is if it does. Workers may die and others
+join while this runs: the numbers that are printed do not change.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         path = options.points or Path(folder) / "points.npy"
         if options.scheduler_file is None:
-            local = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+            local = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
             with local as cluster, Client(cluster) as client:
                 main(client, path, options.n_points)
         else:

@@ -81,7 +81,7 @@ class DistributedGramOperator(GramOperator):
     --------
     >>> from distributed import Client
     >>> from kdtheory.kernels import RBF
-    >>> with Client(processes=False, n_workers=1, dashboard_address=None) as client:
+    >>> with Client(processes=False, n_workers=1, dashboard_address=":0") as client:
     ...     DistributedGramOperator(RBF(gamma=1.0), [[0.0], [1.0]], client=client) @ [1.0, 0.0]
     array([1.        , 0.36787944])
     """

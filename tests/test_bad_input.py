@@ -242,14 +242,10 @@ def test_ragged_sequences_are_named():
 def test_operators_and_kernels_in_the_place_of_arrays_say_what_to_do():
     kernel, X = RBF(), np.ones((3, 2))
     for call in (Spectrum.from_gram, lambda K: selfdistill_closed_form(K, np.ones(3), ridge=1.0, n_steps=1)):
-        with pytest.raises(
-            TypeError, match=r"K must be an array, got a GramOperator: Spectrum.lanczos and Spec"
-        ):
+        with pytest.raises(TypeError, match=r"K must be an array, got a GramOperator: Spectrum.lanczos and Spec"):
             call(kernel.operator(X))
     for call in (lambda K: Spectrum.lanczos(K, np.ones(3), 2), lambda K: solve_ridge(K, np.ones(3), 1.0)):
-        with pytest.raises(
-            TypeError, match=r"operator must be of points, got the kernel RBF.*: use its gram\(X\) or"
-        ):
+        with pytest.raises(TypeError, match=r"operator must be of points, got the kernel RBF.*: use its gram\(X\) or"):
             call(kernel)
     with pytest.raises(TypeError, match="filter_ must be a Filter, a function of the eigenvalues, .* got 'ridge'"):
         Spectrum.lanczos(np.eye(3), np.ones(3), 2, filter_="ridge")

@@ -22,6 +22,7 @@ OF_TRIALS = {
     "fig_bias_variance_noise": 4,
     "fig_uncalibrated_teacher": 4,
     "fig_fashion_mnist": 2,
+    "fig_ntk_vs_network": 2,
 }
 """Scripts whose curves are means over trials, and how many of these are drawn here."""
 
@@ -366,3 +367,27 @@ def test_scaling_draws_what_was_measured(drawn, capsys):
     line = next(line for line in figures["scaling"].axes[0].lines if line.get_label() == "Lanczos")
     assert line.get_ydata()[-1] == last["seconds"]
     assert f"{last['seconds']:.2f}" in next(row for row in printed.splitlines() if row.startswith("Lanczos"))
+
+
+def test_wide_networks_come_near_the_closed_form_with_the_root_of_their_width(drawn, capsys):
+    figures, printed = drawn("fig_ntk_vs_network", capsys)
+    distances, _ = figures["ntk_vs_network"].axes
+    curves = [container.lines[0].get_ydata() for container in distances.containers]
+    assert len(curves) == 4
+    for curve in curves:
+        assert np.all(np.diff(curve) < 0.0)
+    slopes = [float(text) for text in printed.splitlines()[-1].split()[1:]]
+    assert np.all(np.abs(np.array(slopes[:2]) + 0.5) < 0.08)
+    assert np.all(np.array(slopes[2:]) < -0.55)
+    assert max(curve[-1] for curve in curves[:2]) < 0.1
+    assert max(curve[-1] for curve in curves[2:]) < 0.03
+
+
+def test_networks_do_what_is_forecast_for_them(capsys):
+    example = load_example("ntk_self_distillation")
+    distances = example.main((128, 1024))
+    printed = capsys.readouterr().out
+    errors = [float(text) for text in printed.splitlines()[1].split(": ")[1].split(", ")]
+    assert errors[-1] < errors[0]
+    assert np.all(distances[1024] < distances[128])
+    assert np.all(distances[1024] < 0.12)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -131,6 +131,7 @@ class TangentKernel(Kernel):
         max_bytes: int | None = None,
         n_threads: int | None = None,
         progress: bool = False,
+        devices: Sequence[Any] | None = None,
     ) -> EmpiricalNTKOperator:
         """Operator that multiplies by the Gram matrix with one pass back and one forward, without any Jacobian.
 
@@ -144,6 +145,8 @@ class TangentKernel(Kernel):
             Threads for the tasks of a cluster; products have those of the network's library.
         progress : bool, default False
             Show a bar on standard error; needs tqdm.
+        devices : None
+            Products are computed where the parameters are.
 
         Returns
         -------
@@ -165,6 +168,8 @@ class TangentKernel(Kernel):
         """
         from kdtheory.nets.operator import EmpiricalNTKOperator
 
+        if devices is not None:
+            raise ValueError(f"devices must be None: products are where the parameters are, got {devices!r}")
         points, others = self._two_sets(X, Y)
         most = self.max_bytes if max_bytes is None else max_bytes
         return EmpiricalNTKOperator(
