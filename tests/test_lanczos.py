@@ -246,3 +246,22 @@ def test_bad_input():
         Spectrum.lanczos(K, y, 3, filter_=[])
     with pytest.raises(OverflowError, match="operator must have finite products"):
         Spectrum.lanczos(LinearOperator((60, 60), matvec=lambda x: x * np.nan, dtype=float), y, 3)
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e200, 1e300])
+@pytest.mark.parametrize("outputs", [(), (2,)])
+def test_targets_of_any_size_have_the_residuals_of_moderate_ones(scale, outputs):
+    """Squares of such targets vanish or overflow; their lengths do not."""
+    K, rng = decaying()
+    y = rng.standard_normal((60, *outputs))
+    moderate = Spectrum.lanczos(K, y, 60, filter_=Ridge(0.1), tolerance=1e-6)
+    spectrum = Spectrum.lanczos(K, scale * y, 60, filter_=Ridge(0.1), tolerance=1e-6)
+    assert len(spectrum.eigenvalues) == len(moderate.eigenvalues) < 60
+    assert_allclose(spectrum.residuals(scale * y, Ridge(0.1)), moderate.residuals(y, Ridge(0.1)), rtol=1e-3)
+    with pytest.raises(ValueError, match="y must be the targets that the LanczosSpectrum was made for"):
+        spectrum.coordinates(scale * rng.standard_normal(60))
+
+
+def test_targets_whose_length_is_beyond_the_range_are_refused():
+    with pytest.raises(OverflowError, match="the length of the target of output at index 0 is too large for float64"):
+        Spectrum.lanczos(np.eye(60), np.full(60, 1.5e308), 3)

@@ -8,6 +8,8 @@ import numpy as np
 import scipy.linalg
 from scipy.sparse.linalg import LinearOperator
 
+from kdtheory.spectrum._lengths import column_lengths, target_lengths
+
 _ASYMMETRIC = 1e-6
 _INDEFINITE = 1e6
 ROWS_AT_ONCE = 4096
@@ -27,7 +29,7 @@ class Subspace:
         n_points = len(targets)
         self._store = np.empty((n_points, min(n_points, n_columns)), order="F")
         # Targets of unit length, so that none counts as rounding beside larger ones.
-        sizes = np.linalg.norm(targets, axis=0)
+        sizes = target_lengths(targets)
         units = targets[:, sizes > 0.0] / sizes[sizes > 0.0]
         if units.shape[1] == 0:
             units = np.full((n_points, 1), n_points**-0.5)  # any direction will do for targets that are zero
@@ -130,7 +132,7 @@ def residual(
 ) -> np.ndarray:
     """Size of `K c − fitted` over that of the targets, for every output."""
     weights = coefficient if coordinates.ndim == 1 else coefficient[:, None]
-    left = np.linalg.norm(boundary[:, : len(coefficient)] @ (weights * coordinates), axis=0)
+    left = column_lengths(boundary[:, : len(coefficient)] @ (weights * coordinates))
     return np.where(left > 0.0, left / np.where(left > 0.0, sizes, 1.0), 0.0)
 
 

@@ -17,6 +17,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 from kdtheory._typing import Array, QFilter
 from kdtheory._validation import require_array, require_positive, require_positive_integer, require_targets
 from kdtheory.spectrum._krylov import KrylovSpace, largest_residual, residual
+from kdtheory.spectrum._lengths import column_lengths
 from kdtheory.spectrum._preconditioned import PreconditionedSpace
 from kdtheory.spectrum.base import Spectrum
 
@@ -62,8 +63,7 @@ class LanczosSpectrum(Spectrum):
             For other targets, of which the spectrum knows nothing.
         """
         targets, coordinates = self.whiten(y), super().coordinates(y)
-        sizes = np.linalg.norm(targets, axis=0)
-        outside = np.linalg.norm(targets - self.eigenvectors @ coordinates, axis=0)
+        sizes, outside = (column_lengths(each) for each in (targets, targets - self.eigenvectors @ coordinates))
         if np.any(outside > _OUTSIDE * sizes):
             share = np.max(outside / np.where(sizes > 0.0, sizes, 1.0))
             raise ValueError(
@@ -107,7 +107,7 @@ class LanczosSpectrum(Spectrum):
         >>> spectrum.residuals(y, [Ridge(100.0), Ridge(10.0)]).round(5)
         array([0.     , 0.00047])
         """
-        coordinates, sizes = self.coordinates(y), np.linalg.norm(self.whiten(y), axis=0)
+        coordinates, sizes = self.coordinates(y), column_lengths(self.whiten(y))
         filters = _filters(filter_)
         relative = [residual(self.boundary, each(self.eigenvalues), coordinates, sizes) for each in filters]
         return np.stack(relative) if isinstance(filter_, Sequence) else relative[0]
