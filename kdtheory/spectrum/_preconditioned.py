@@ -44,7 +44,6 @@ class PreconditionedSpace(Subspace):
             wrong = self._at_zero[~np.isfinite(self._at_zero)][0]
             raise ValueError(f"filter_ must be finite at zero eigenvalues to be preconditioned, got {wrong}")
         self._usual = float(np.max(eigenvalues, initial=0.0))
-        self._eps = _rounding_unit(operator)
         self._beyond = np.stack([filter_(eigenvalues) for filter_ in filters]) - self._at_zero[:, None]
         self._images = np.empty_like(self._store)
         which = np.repeat(np.arange(len(filters)), self._block.shape[1])
@@ -116,11 +115,6 @@ def _directions(columns: np.ndarray, basis: np.ndarray, *, least: float) -> np.n
     rank = min(room, int(np.count_nonzero(np.abs(np.diagonal(r)) > least)))
     q = q[:, :rank] - basis @ (basis.T @ q[:, :rank])
     return np.asarray(scipy.linalg.qr(q, mode="economic", check_finite=False)[0])
-
-
-def _rounding_unit(operator: LinearOperator) -> float:
-    dtype = np.dtype(operator.dtype)
-    return float(max(np.finfo(float).eps, np.finfo(dtype).eps if dtype.kind == "f" else 0.0))
 
 
 def _longer(columns: int, old: np.ndarray, size: int) -> np.ndarray:

@@ -16,6 +16,7 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from kdtheory._typing import Array, QFilter
 from kdtheory._validation import require_array, require_positive, require_positive_integer, require_targets
+from kdtheory.kernels.base import is_gram_operator
 from kdtheory.spectrum._krylov import KrylovSpace, largest_residual, residual
 from kdtheory.spectrum._lengths import column_lengths
 from kdtheory.spectrum._preconditioned import PreconditionedSpace
@@ -125,9 +126,12 @@ def lanczos_spectrum(
 ) -> LanczosSpectrum:
     """Make what `Spectrum.lanczos` returns, where the arguments are described.
 
-    What is left of a matrix with entries up to `least_scale`, as centring leaves it, has their rounding errors.
+    What is left of a matrix with entries up to `least_scale`, as centring leaves it, has their rounding errors. So has
+    what is left of a kernel's where the targets have little of its largest modes.
     """
     products = _symmetric_operator(operator)
+    if is_gram_operator(products) and products.is_symmetric:
+        least_scale = max(least_scale, float(np.max(products.diagonal())))
     y = np.asarray(require_targets("targets", targets, products.shape[0], like=np.zeros(0)))
     most, accuracy = require_positive_integer("n_iterations", n_iterations), require_positive("tolerance", tolerance)
     filters = [] if filter_ is None else _filters(filter_)
