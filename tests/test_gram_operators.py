@@ -228,3 +228,8 @@ def test_bad_input_is_refused_by_name(run, message):
 def test_products_beyond_the_floating_point_range_are_refused():
     with pytest.raises(OverflowError, match="the product at index \\(0, 0\\) is too large for float64"):
         Linear().operator([[1e200]]) @ [1e200]
+
+
+def test_no_columns_have_no_products():
+    assert (RBF().operator(X) @ np.empty((1300, 0))).shape == (1300, 0)
+    assert (RBF().operator(X, Y) @ np.empty((700, 0))).shape == (1300, 0)
