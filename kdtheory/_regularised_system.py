@@ -69,6 +69,8 @@ class RegularisedSystem:
         if isinstance(operator, LinearOperator):
             if operator.shape[0] != operator.shape[1]:
                 raise ValueError(f"operator must be square, got shape {operator.shape}")
+            if not hasattr(operator, "diagonal"):
+                raise TypeError(f"operator must be a GramOperator, or have a diagonal(), got {operator!r}")
             diagonal = operator.diagonal()
         else:
             gram = to_numpy(symmetric_gram(operator, "operator"))

@@ -272,6 +272,11 @@ def test_targets_of_any_size_are_solved_for_as_moderate_ones_are(scale):
         solve_ridge(K, np.full(len(K), 1.5e308), 0.1)
 
 
+def test_an_operator_without_a_diagonal_is_refused():
+    with pytest.raises(TypeError, match=r"operator must be a GramOperator, or have a diagonal\(\), got <300x300"):
+        solve_ridge(scipy.sparse.linalg.aslinearoperator(K), Y, 0.1)
+
+
 def test_bad_chains_are_refused():
     with pytest.raises(ValueError, match="n_steps must be >= 1, got 0"):
         selfdistill_iteratively(K, Y, ridge=0.1, n_steps=0)
