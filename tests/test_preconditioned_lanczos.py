@@ -253,3 +253,12 @@ def test_late_steps_and_flows_that_are_named_alone_are_exact_too(filter_, seed):
     K = kernel.gram(X)
     spectrum = Spectrum.lanczos(K, y, 180, filter_=filter_, tolerance=1e-8, preconditioner=preconditioner)
     assert np.max(relative_errors(spectrum, K, y, [filter_])) < 3e-6
+
+
+@pytest.mark.parametrize("filter_", [SelfDistillation(0.1, 3, 0.4), GradientFlow(10.0)])
+def test_a_space_that_the_operator_maps_into_itself_is_exact_at_once(filter_):
+    K, y = np.ones((20, 20)), np.arange(20.0)
+    preconditioner = Spectrum(np.zeros(1), np.eye(20)[:, :1])
+    spectrum = Spectrum.lanczos(K, y, 20, filter_=filter_, preconditioner=preconditioner)
+    assert len(spectrum.eigenvalues) <= 3
+    assert np.max(relative_errors(spectrum, K, y, [filter_])) < 1e-12

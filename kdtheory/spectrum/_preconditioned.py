@@ -73,19 +73,24 @@ class PreconditionedSpace(Subspace):
 
     def grow(self, accuracy: float) -> float:
         """Take the next directions, of filters above accuracy and rounding, and return the largest residual left."""
+        size_before = self._size
         self._take(self._block)
         d, vectors = self.ritz()
         coordinates = vectors[: len(self.start)].T @ self.start
         solutions = np.hstack([vectors @ (filter_(d)[:, None] * coordinates) for filter_ in self._filters])
         left = self._images[:, : self._size] @ solutions - self.basis @ (self.matrix @ solutions)
-        sizes = np.maximum(np.linalg.norm(left, axis=0), self._changes(solutions))
+        residuals = np.linalg.norm(left, axis=0)
+        sizes = np.maximum(residuals, self._changes(solutions))
         above = sizes > np.maximum(accuracy, self._eps * d[0] * np.linalg.norm(solutions, axis=0))
         which = np.repeat(np.arange(len(self._filters)), self.start.shape[1])
-        units = left[:, above] / np.linalg.norm(left[:, above], axis=0)
-        self._block = _directions(self._filtered(which[above], units), self.basis, least=_OF_ITS_OWN)
+        above_zero = above & (residuals > 0.0)
+        units = left[:, above_zero] / residuals[above_zero]
+        self._block = _directions(self._filtered(which[above_zero], units), self.basis, least=_OF_ITS_OWN)
         if self.is_complete:  # a filter that cuts modes off maps everything into the vectors of the nearby matrix
             self._block = _directions(units, self.basis, least=_OF_ITS_OWN)
-        return float(np.max(sizes))
+        if self.is_complete and np.any(above):  # residuals that vanish by chance do not say where to go on
+            self._block = _directions(self._images[:, size_before : self._size], self.basis, least=_OF_ITS_OWN)
+        return float(np.max(residuals if self.is_complete else sizes))
 
     def _changes(self, solutions: np.ndarray) -> np.ndarray:
         """How far the last step has moved the fitted values, where residuals are estimates: not for ridges."""
@@ -94,8 +99,7 @@ class PreconditionedSpace(Subspace):
             before[: len(self._solutions)] = self._solutions
         self._solutions = solutions
         moved = np.linalg.norm(self._images[:, : self._size] @ (solutions - before), axis=0)
-        is_exact = np.repeat(self._is_ridge, self.start.shape[1]) | (self._size == len(self._store))
-        return np.where(is_exact, 0.0, moved)
+        return np.where(np.repeat(self._is_ridge, self.start.shape[1]), 0.0, moved)
 
     def _take(self, block: np.ndarray) -> None:
         image = self._multiply(block)
