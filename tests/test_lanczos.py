@@ -286,3 +286,12 @@ def test_the_same_points_on_both_sides_are_one_matrix():
     X, y = np.random.default_rng(0).standard_normal((2, 30, 2))
     spectra = [Spectrum.lanczos(RBF().operator(*points), y, 30) for points in ((X,), (X, X))]
     assert_allclose(spectra[1].eigenvalues[:5], spectra[0].eigenvalues[:5], rtol=1e-12)
+
+
+def test_matrices_that_are_slightly_indefinite_or_asymmetric_are_refused():
+    K, rng = decaying()
+    y = rng.standard_normal(60)
+    with pytest.raises(ValueError, match="operator must be positive semi-definite, got the Ritz value -"):
+        Spectrum.lanczos(K - 1e-4 * np.eye(60), y, 60)
+    with pytest.raises(ValueError, match="operator must be symmetric"):
+        Spectrum.lanczos(K + 1e-4 * np.triu(np.ones((60, 60)), 1), y, 60)
