@@ -15,6 +15,7 @@ from kdtheory._interop import to_numpy
 from kdtheory._validation import require_positive, require_positive_integer, require_representable
 from kdtheory.filters import Ridge
 from kdtheory.spectrum import Spectrum, symmetric_gram
+from kdtheory.spectrum._lengths import target_lengths
 
 _NOISE_FACTOR = 1e3
 _SAFETY = 0.9
@@ -68,6 +69,8 @@ class RegularisedSystem:
         if isinstance(operator, LinearOperator):
             if operator.shape[0] != operator.shape[1]:
                 raise ValueError(f"operator must be square, got shape {operator.shape}")
+            if not hasattr(operator, "diagonal"):
+                raise TypeError(f"operator must be a GramOperator, or have a diagonal(), got {operator!r}")
             diagonal = operator.diagonal()
         else:
             gram = to_numpy(symmetric_gram(operator, "operator"))
@@ -96,8 +99,7 @@ class RegularisedSystem:
 
     def solve(self, targets: np.ndarray, dual: np.ndarray, fitted: np.ndarray) -> Solved:
         """Solve for targets (n, k), from dual coefficients (n, k) and `K dual`."""
-        with np.errstate(over="ignore"):
-            lengths = require_representable(np.linalg.norm(targets, axis=0), "the length of the target of output")
+        lengths = target_lengths(targets)
         lengths = np.where(lengths > 0.0, lengths, 1.0)
         n_iterations, previous = 0, np.inf
         while True:

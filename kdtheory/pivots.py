@@ -14,8 +14,8 @@ from kdtheory._validation import require_generator, require_positive_integer
 
 _PROPOSALS = 256
 COLUMNS_AT_ONCE = 64
+_ROUNDS_WITHOUT_GAIN = 64
 _NOISE_FACTOR = 1e3
-_NOISE_OF_ANY_ORDER = 1e6
 
 
 class ColumnAccess(Protocol):
@@ -160,14 +160,14 @@ def cholesky_at(
     *,
     between: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> PartialCholesky:
-    """Eliminate given points one after the other, but for those that depend on the ones before to rounding.
+    """Eliminate the first of given points, but for those that depend on others to rounding.
 
     Parameters
     ----------
     matrix : ColumnAccess
         A Gram operator, or `DenseColumns` of a Gram matrix K of shape (n, n).
     candidates : sequence of ints
-        Indices of points, in the order in which they are taken; repetitions do no harm.
+        Indices of points; those that depend on earlier ones give way to later ones. Repetitions do no harm.
     n_pivots : int
         Stop at that many pivots.
     between : callable, optional
@@ -181,12 +181,13 @@ def cholesky_at(
     Raises
     ------
     ValueError, TypeError
-        As `randomly_pivoted_cholesky`, and for candidates that are no indices of points.
+        As `randomly_pivoted_cholesky`, and for candidates that are no indices of points, or on none of which the
+        diagonal is more than rounding.
 
     Notes
     -----
-    A random permutation as candidates gives uniform landmarks. What remains is as exact as the landmarks allow:
-    rounding grows by the square of the norm of `K[:, P] K[P, P]⁻¹`, which randomly pivoted Cholesky keeps small. Cost:
+    A random permutation as candidates gives uniform landmarks. They are found by complete pivoting among themselves,
+    and eliminated in that order, in which rounding errors do not build up however nearly dependent they are. Cost:
     `n·m²`, and m columns of K.
 
     Examples
@@ -195,7 +196,7 @@ def cholesky_at(
     >>> cholesky_at(DenseColumns(np.diag([4.0, 3.0, 1.0])), [1, 1, 2], 2).pivots
     array([1, 2])
     """
-    elimination = _Elimination(matrix, n_pivots, between, noise=_NOISE_OF_ANY_ORDER)
+    elimination = _Elimination(matrix, n_pivots, between)
     points = np.asarray(candidates)
     n = len(elimination.remaining)
     if points.ndim != 1 or points.dtype.kind not in "iu":
@@ -203,13 +204,13 @@ def cholesky_at(
     if np.any((points < 0) | (points >= n)):
         outside = points[(points < 0) | (points >= n)]
         raise ValueError(f"candidates must be indices from 0 to {n - 1}, got {int(outside[0])}")
-    for start in range(0, len(points), _PROPOSALS):
-        if not elimination.room or elimination.is_exhausted:
-            break
-        block = points[start : start + _PROPOSALS]
-        block = block[elimination.remaining[block] > 0.0]
-        if len(block):
-            elimination.eliminate(block, np.zeros(len(block)))
+    points = points[elimination.remaining[points] > 0.0]
+    if not len(points):
+        raise ValueError("candidates must hold a point whose diagonal entry is more than rounding, got none")
+    chosen = elimination.independent(points)
+    for start in range(0, len(chosen), _PROPOSALS):
+        block = chosen[start : start + _PROPOSALS]
+        elimination.eliminate(block, np.zeros(len(block)))
     return elimination.result()
 
 
@@ -221,10 +222,8 @@ class _Elimination:
         matrix: ColumnAccess,
         n_pivots: SupportsIndex,
         between: Callable[[np.ndarray], np.ndarray] | None,
-        noise: float = _NOISE_FACTOR,
     ) -> None:
         self.matrix = matrix
-        self.noise = _NOISE_FACTOR  # of the diagonal as it is given
         self.between = between or (lambda indices: matrix.columns(indices)[indices])
         self.remaining = np.array(matrix.diagonal(), dtype=np.float64)
         self.room = require_positive_integer("n_pivots", n_pivots)
@@ -238,7 +237,6 @@ class _Elimination:
         self.rounding = max(self.room, 100) * float(np.finfo(dtype).eps) * float(largest)
         self.factor = np.empty((n, self.room), dtype=dtype, order="F")  # pages that are never written take no memory
         self._drop_rounding()
-        self.noise = noise
 
     @property
     def is_exhausted(self) -> bool:
@@ -270,6 +268,22 @@ class _Elimination:
             self.remaining[candidates] = 0.0
         self._drop_rounding()
 
+    def independent(self, candidates: np.ndarray) -> np.ndarray:
+        """As many of the first candidates as there is room for, but for those that depend on others to rounding.
+
+        Those with the largest remaining entries come first: in other orders, rounding errors grow with each one.
+        """
+        chosen, idle = candidates[:0], 0
+        while len(chosen) < self.room and len(candidates) and idle < _ROUNDS_WITHOUT_GAIN:
+            count = self.room - len(chosen)
+            together, candidates = np.concatenate([chosen, candidates[:count]]), candidates[count:]
+            remainder = self._remainder(together)
+            (pstrf,) = scipy.linalg.get_lapack_funcs(("pstrf",), (remainder,))
+            _, order, rank, _ = pstrf(remainder, tol=self.rounding, lower=1, overwrite_a=True)
+            idle = 0 if rank > len(chosen) else idle + 1
+            chosen = together[order[:rank] - 1]
+        return chosen
+
     def result(self) -> PartialCholesky:
         rank = len(self.pivots)
         if self.room:
@@ -283,9 +297,7 @@ class _Elimination:
 
     def _accept(self, candidates: np.ndarray, thresholds: np.ndarray) -> tuple[list[int], np.ndarray]:
         """Positions of the accepted candidates, and the Cholesky factor of what remains of the matrix between them."""
-        rows = self.factor[candidates, : len(self.pivots)]
-        (gemm,) = scipy.linalg.get_blas_funcs(("gemm",), (self.factor,))
-        remainder = np.asarray(self.between(candidates), dtype=np.float64) - gemm(1.0, rows, rows, trans_b=True)
+        remainder = self._remainder(candidates)
         left = np.diagonal(remainder).copy()
         triangle = np.zeros((len(candidates), min(len(candidates), self.room)), order="F")
         accepted: list[int] = []
@@ -302,9 +314,17 @@ class _Elimination:
         chosen = np.tril(triangle[accepted, : len(accepted)])
         return accepted, np.asfortranarray(chosen, dtype=self.factor.dtype)
 
+    def _remainder(self, points: np.ndarray) -> np.ndarray:
+        """Return what remains of the matrix between some points."""
+        rows = self.factor[points, : len(self.pivots)]
+        (gemm,) = scipy.linalg.get_blas_funcs(("gemm",), (self.factor,))
+        remainder = np.array(self.between(points), dtype=np.float64, order="F")
+        remainder -= gemm(1.0, rows, rows, trans_b=True)
+        return remainder
+
     def _drop_rounding(self) -> None:
         lowest = int(np.argmin(self.remaining))  # of a NaN, if there is one
-        if not self.remaining[lowest] >= -self.noise * self.rounding:
+        if not self.remaining[lowest] >= -_NOISE_FACTOR * self.rounding:
             raise ValueError(
                 f"the kernel must be finite and positive semi-definite, got {self.remaining[lowest]:.6g} on the"
                 f" diagonal at point {lowest} after {len(self.pivots)} pivots"

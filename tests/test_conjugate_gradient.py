@@ -261,6 +261,22 @@ def test_bad_input_is_refused(changes, error, message):
     assert message in str(raised.value)
 
 
+@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e200, 1e300])
+def test_targets_of_any_size_are_solved_for_as_moderate_ones_are(scale):
+    """Squares of such targets vanish or overflow; their lengths do not."""
+    expected = solve_ridge(K, Y, 0.1, tolerance=1e-6)
+    solution = solve_ridge(K, scale * Y, 0.1, tolerance=1e-6)
+    assert abs(solution.n_iterations - expected.n_iterations) <= 1
+    np.testing.assert_allclose(solution.fitted / scale, expected.fitted, atol=1e-5)
+    with pytest.raises(OverflowError, match="the length of the target of output at index 0 is too large"):
+        solve_ridge(K, np.full(len(K), 1.5e308), 0.1)
+
+
+def test_an_operator_without_a_diagonal_is_refused():
+    with pytest.raises(TypeError, match=r"operator must be a GramOperator, or have a diagonal\(\), got <300x300"):
+        solve_ridge(scipy.sparse.linalg.aslinearoperator(K), Y, 0.1)
+
+
 def test_bad_chains_are_refused():
     with pytest.raises(ValueError, match="n_steps must be >= 1, got 0"):
         selfdistill_iteratively(K, Y, ridge=0.1, n_steps=0)

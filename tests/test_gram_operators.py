@@ -228,3 +228,16 @@ def test_bad_input_is_refused_by_name(run, message):
 def test_products_beyond_the_floating_point_range_are_refused():
     with pytest.raises(OverflowError, match="the product at index \\(0, 0\\) is too large for float64"):
         Linear().operator([[1e200]]) @ [1e200]
+
+
+def test_no_columns_have_no_products():
+    assert (RBF().operator(X) @ np.empty((1300, 0))).shape == (1300, 0)
+    assert (RBF().operator(X, Y) @ np.empty((700, 0))).shape == (1300, 0)
+
+
+@given(st.integers(1, 10**5), st.integers(1, 2000), st.sampled_from([4, 8]), st.booleans())
+def test_the_coordinates_of_a_block_are_few(n, d, itemsize, symmetric):
+    for task in tasks.plan_tasks(n, n, d, itemsize, symmetric=symmetric):
+        for first, last in (task.rows, task.columns):
+            # Blocks end at multiples of a strip, so that one may have a strip more.
+            assert (last - first - 2 * tasks._STRIP) * (d + 2) * itemsize <= tasks._BLOCK_BYTES

@@ -317,6 +317,29 @@ def test_half_precision_and_integers_become_floating_point_numbers():
     assert RBF().gram(jnp.ones((2, 1), np.float32), np.ones((2, 1))).dtype == np.float32
 
 
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        RBF(np.float64(0.3)),
+        Laplace(np.float64(0.3)),
+        Matern(1.5, np.float64(2.0)),
+        Polynomial(2, np.float64(0.3), np.float64(1.0)),
+    ],
+    ids=str,
+)
+def test_parameters_of_numpy_leave_single_precision_as_it_is(kernel):
+    x = jnp.asarray(POINTS[:20], dtype=np.float32)
+    assert kernel.gram(x).dtype == kernel.diag(x).dtype == np.float32
+    expected = kernel.gram(POINTS[:20].astype(np.float32)) @ np.ones(20)
+    np.testing.assert_allclose(kernel.operator(x) @ jnp.ones(20, np.float32), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("nu", [0.5, 1.5, 2.5])
+def test_the_kernel_of_far_points_is_zero(nu):
+    K = Matern(nu, length_scale=1e-120).gram(jnp.asarray([[0.0], [1e40]]))
+    np.testing.assert_array_equal(K, np.eye(2))
+
+
 def test_nothing_of_jax_is_loaded_before_it_is_needed():
     code = "import sys, kdtheory.kernels as k; k.RBF().operator([[1.0]]); print('jax' in sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -5,7 +5,7 @@ import warnings
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.sparse.linalg import LinearOperator, aslinearoperator, cg
@@ -27,6 +27,7 @@ from kdtheory import (
     selfdistill_closed_form,
     selfdistill_grid,
 )
+from kdtheory.kernels import RBF, ArcCosine, Linear, Polynomial
 from kdtheory.spectrum import LanczosWarning
 from tests.strategies import problems
 
@@ -270,3 +271,51 @@ def test_filters_that_the_spectrum_was_not_made_for_are_used_with_a_warning():
 def test_targets_of_zero_are_exact_at_once():
     spectrum = Spectrum.lanczos(np.diag(np.arange(1.0, 50.0)), np.zeros(49), 3, filter_=Ridge(1e-3))
     assert not fit_filter(spectrum, np.zeros(49), Ridge(1e-3)).dual_coef.any()
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-200, 1e200, 1e300])
+@pytest.mark.parametrize("outputs", [(), (2,)])
+def test_targets_of_any_size_have_the_residuals_of_moderate_ones(scale, outputs):
+    """Squares of such targets vanish or overflow; their lengths do not."""
+    K, rng = decaying()
+    y = rng.standard_normal((60, *outputs))
+    moderate = Spectrum.lanczos(K, y, 60, filter_=Ridge(0.1), tolerance=1e-6)
+    spectrum = Spectrum.lanczos(K, scale * y, 60, filter_=Ridge(0.1), tolerance=1e-6)
+    assert len(spectrum.eigenvalues) == len(moderate.eigenvalues) < 60
+    assert_allclose(spectrum.residuals(scale * y, Ridge(0.1)), moderate.residuals(y, Ridge(0.1)), rtol=1e-3)
+    with pytest.raises(ValueError, match="y must be the targets that the LanczosSpectrum was made for"):
+        spectrum.coordinates(scale * rng.standard_normal(60))
+
+
+def test_targets_whose_length_is_beyond_the_range_are_refused():
+    with pytest.raises(OverflowError, match="the length of the target of output at index 0 is too large for float64"):
+        Spectrum.lanczos(np.eye(60), np.full(60, 1.5e308), 3)
+
+
+@pytest.mark.parametrize("kernel", [RBF(gamma=1e-3), Linear(), Polynomial(2), ArcCosine(1)], ids=str)
+@pytest.mark.parametrize("n_points", [3, 20, 100])
+@settings(max_examples=20)
+@given(seed=st.integers(0, 100))
+def test_rounding_of_single_precision_is_neither_indefinite_nor_asymmetric(kernel, n_points, seed):
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_normal((n_points, 1)).astype(np.float32), rng.standard_normal((n_points, 2))
+    y -= np.mean(y, axis=0)  # little of the largest mode
+    spectrum = Spectrum.lanczos(kernel.operator(X), y, n_points)
+    K = kernel.gram(X.astype(float))
+    ridge = 0.1 * np.linalg.norm(K, 2)
+    assert_allclose(fit_filter(spectrum, y, Ridge(ridge)).fitted, fit_filter(K, y, Ridge(ridge)).fitted, atol=1e-3)
+
+
+def test_the_same_points_on_both_sides_are_one_matrix():
+    X, y = np.random.default_rng(0).standard_normal((2, 30, 2))
+    spectra = [Spectrum.lanczos(RBF().operator(*points), y, 30) for points in ((X,), (X, X))]
+    assert_allclose(spectra[1].eigenvalues[:5], spectra[0].eigenvalues[:5], rtol=1e-12)
+
+
+def test_matrices_that_are_slightly_indefinite_or_asymmetric_are_refused():
+    K, rng = decaying()
+    y = rng.standard_normal(60)
+    with pytest.raises(ValueError, match="operator must be positive semi-definite, got the Ritz value -"):
+        Spectrum.lanczos(K - 1e-4 * np.eye(60), y, 60)
+    with pytest.raises(ValueError, match="operator must be symmetric"):
+        Spectrum.lanczos(K + 1e-4 * np.triu(np.ones((60, 60)), 1), y, 60)

@@ -336,3 +336,16 @@ def test_factors_of_more_rows_than_are_multiplied_at_once_are_decomposed():
     np.testing.assert_allclose(
         (u * d) @ (u.T @ check_factor_rows), check_factor_rows @ (check_factor_rows.T @ check_factor_rows), rtol=1e-9
     )
+
+
+@pytest.mark.parametrize("pivots", ["uniform", "kmeans++"])
+@pytest.mark.parametrize(("n_features", "gamma"), [(1, 0.5), (2, 0.5), (3, 0.05)])
+def test_landmarks_that_nearly_depend_on_each_other_are_no_sign_of_an_indefinite_kernel(pivots, n_features, gamma):
+    X = np.random.default_rng(0).standard_normal((400, n_features))
+    with pytest.warns(RankWarning):
+        spectrum = Spectrum.nystrom(RBF(gamma), X, 300, pivots=pivots)
+    K = RBF(gamma).gram(X)
+    approximation = (spectrum.eigenvectors * spectrum.eigenvalues) @ spectrum.eigenvectors.T
+    np.testing.assert_allclose(approximation[:, spectrum.pivots], K[:, spectrum.pivots], atol=1e-6)
+    np.testing.assert_allclose(np.trace(K - approximation), spectrum.trace_error, atol=1e-9)
+    assert np.linalg.eigvalsh(K - approximation)[0] > -1e-9

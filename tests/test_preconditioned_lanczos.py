@@ -20,7 +20,7 @@ from kdtheory import (
     selfdistill_closed_form,
     solve_ridge,
 )
-from kdtheory.kernels import RBF
+from kdtheory.kernels import RBF, Laplace
 from kdtheory.spectrum import LanczosWarning
 
 N_POINTS = 150
@@ -242,3 +242,25 @@ def test_bad_input():
     ):
         with pytest.raises(error, match=message):
             Spectrum.lanczos(operator, y, 30, filter_=Ridge(1.0), preconditioner=near)
+
+
+@pytest.mark.parametrize("filter_", [SelfDistillation(0.1, 3, 0.4), GradientFlow(10.0), GradientDescent(0.02, 500)])
+@pytest.mark.parametrize("seed", range(8))
+def test_late_steps_and_flows_that_are_named_alone_are_exact_too(filter_, seed):
+    """Their residuals may happen to vanish long before: what the last step has changed says that they are not exact."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_normal((60, 5)), rng.standard_normal(60)
+    kernel = Laplace(1.0)
+    preconditioner = Spectrum.nystrom(kernel, X, int(rng.integers(1, 60)))
+    K = kernel.gram(X)
+    spectrum = Spectrum.lanczos(K, y, 180, filter_=filter_, tolerance=1e-8, preconditioner=preconditioner)
+    assert np.max(relative_errors(spectrum, K, y, [filter_])) < 3e-6
+
+
+@pytest.mark.parametrize("filter_", [SelfDistillation(0.1, 3, 0.4), GradientFlow(10.0)])
+def test_a_space_that_the_operator_maps_into_itself_is_exact_at_once(filter_):
+    K, y = np.ones((20, 20)), np.arange(20.0)
+    preconditioner = Spectrum(np.zeros(1), np.eye(20)[:, :1])
+    spectrum = Spectrum.lanczos(K, y, 20, filter_=filter_, preconditioner=preconditioner)
+    assert len(spectrum.eigenvalues) <= 3
+    assert np.max(relative_errors(spectrum, K, y, [filter_])) < 1e-12

@@ -296,7 +296,12 @@ def _scaled(scale: Any, squared: bool) -> Parameters:
 
 
 def _gamma(kernel: Any, n_features: int) -> Any:
-    return 1.0 / n_features if kernel.gamma is None else kernel.gamma
+    return 1.0 / n_features if kernel.gamma is None else _number(kernel.gamma)
+
+
+def _number(value: Any) -> Any:
+    """Make a number one of Python, which leaves arrays their precision, where one of numpy would not."""
+    return value if is_traced(value) else float(value)
 
 
 @formula_of.register
@@ -333,7 +338,7 @@ def _(kernel: Cosine, n_features: int) -> tuple[Formula, Parameters]:
 
 @formula_of.register
 def _(kernel: Polynomial, n_features: int) -> tuple[Formula, Parameters]:
-    return _Power(int(kernel.degree)), (_gamma(kernel, n_features), kernel.coef0)
+    return _Power(int(kernel.degree)), (_gamma(kernel, n_features), _number(kernel.coef0))
 
 
 @formula_of.register

@@ -208,6 +208,11 @@ class Kernel(ABC):
         """Give the diagonal of the Gram matrix of checked points."""
 
 
+def is_gram_operator(operator: Any) -> bool:
+    """Whether an operator multiplies by the Gram matrix of a kernel, on numpy or jax arrays."""
+    return isinstance(operator, LinearOperator) and isinstance(getattr(operator, "kernel", None), Kernel)
+
+
 def _has_jax(*points: Any) -> bool:
     return any(is_jax_array(each) for each in points)
 

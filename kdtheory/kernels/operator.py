@@ -17,6 +17,7 @@ from kdtheory._validation import (
     require_positive_integer,
     require_representable,
 )
+from kdtheory.kernels._evaluators import tiles
 from kdtheory.kernels._points import require_indices, require_points, require_two_sets
 from kdtheory.kernels._threads import one_blas_thread, usual_threads
 from kdtheory.kernels.tasks import PartialProduct, Task, block_product, plan_tasks, task_bytes
@@ -109,7 +110,7 @@ class GramOperator(LinearOperator):
         at_once = min(n_columns, _MOST_COLUMNS)
         while at_once > 1 and self._task_bytes(at_once) + self._shared_bytes(at_once) > self.max_bytes:
             at_once //= 2
-        return [slice(start, min(start + at_once, n_columns)) for start in range(0, n_columns, at_once)]
+        return tiles(n_columns, max(1, at_once))
 
     def run_task(self, task: Task, V: np.ndarray) -> PartialProduct:
         """Run one task.

@@ -8,6 +8,8 @@ import numpy as np
 import scipy.linalg
 from scipy.sparse.linalg import LinearOperator
 
+from kdtheory.spectrum._lengths import column_lengths, target_lengths
+
 _ASYMMETRIC = 1e-6
 _INDEFINITE = 1e6
 ROWS_AT_ONCE = 4096
@@ -22,12 +24,13 @@ class Subspace:
     def __init__(self, operator: LinearOperator, targets: np.ndarray, n_columns: int, *, least_scale: float) -> None:
         self._operator = operator
         self._least_scale = least_scale
+        self._eps = _rounding_unit(operator)
         self._scale = 1.0
         self._size = 0
         n_points = len(targets)
         self._store = np.empty((n_points, min(n_points, n_columns)), order="F")
         # Targets of unit length, so that none counts as rounding beside larger ones.
-        sizes = np.linalg.norm(targets, axis=0)
+        sizes = target_lengths(targets)
         units = targets[:, sizes > 0.0] / sizes[sizes > 0.0]
         is_zero = units.shape[1] == 0
         if is_zero:
@@ -45,8 +48,9 @@ class Subspace:
     def ritz(self) -> tuple[np.ndarray, np.ndarray]:
         """Descending eigenvalues >= 0 of the operator on the space, and their vectors in its basis."""
         d, vectors = scipy.linalg.eigh(self.matrix, driver="evd", check_finite=False)
-        rounding = len(self._store) * np.finfo(float).eps * max(abs(d[0]), abs(d[-1]), self._least_scale)
-        if d[0] < -_INDEFINITE * rounding:
+        eps, size = float(np.finfo(float).eps), len(self._store) * max(abs(d[0]), abs(d[-1]), self._least_scale)
+        rounding = eps * size
+        if d[0] < -max(_INDEFINITE * eps, self._eps) * size:
             raise ValueError(
                 f"operator must be positive semi-definite, got the Ritz value {d[0]:.6g} beside {d[-1]:.6g}"
             )
@@ -69,7 +73,7 @@ class Subspace:
         """Refuse differences beyond rounding, for an operator with eigenvalues up to about the `usual`."""
         self._scale = max(self._scale if self._size else self._least_scale, float(np.linalg.norm(inner, 2)))
         off = max(float(np.max(np.abs(part), initial=0.0)) for part in (inner - inner.T, *differences))
-        if off > _ASYMMETRIC * max(self._scale, usual):
+        if off > max(_ASYMMETRIC, len(self._store) * self._eps) * max(self._scale, usual):
             raise ValueError(f"operator must be symmetric, got products xᵀ(K y) and yᵀ(K x) that differ by {off:.6g}")
 
     def _orthonormal(self, block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -89,6 +93,12 @@ class Subspace:
 
     def _outside(self, block: np.ndarray) -> np.ndarray:
         return block - self.basis @ (self.basis.T @ block)
+
+
+def _rounding_unit(operator: LinearOperator) -> float:
+    """Relative rounding of the products, which single precision may be."""
+    dtype = np.dtype(operator.dtype)
+    return float(max(np.finfo(float).eps, np.finfo(dtype).eps if dtype.kind == "f" else 0.0))
 
 
 class KrylovSpace(Subspace):
@@ -132,7 +142,7 @@ def residual(
 ) -> np.ndarray:
     """Size of `K c − fitted` over that of the targets, for every output."""
     weights = coefficient if coordinates.ndim == 1 else coefficient[:, None]
-    left = np.linalg.norm(boundary[:, : len(coefficient)] @ (weights * coordinates), axis=0)
+    left = column_lengths(boundary[:, : len(coefficient)] @ (weights * coordinates))
     return np.where(left > 0.0, left / np.where(left > 0.0, sizes, 1.0), 0.0)
 
 

@@ -15,6 +15,7 @@ from kdtheory.spectrum.base import Spectrum
 _FIRST_COLUMNS = 64
 _MORE_COLUMNS = 1.5
 _DEPENDENT = 1e-12
+_OF_A_RIDGE = 1e-12
 _OF_ITS_OWN = 0.1
 """Least part of a residual's direction outside those of others that gets a column: a column costs memory."""
 
@@ -44,8 +45,12 @@ class PreconditionedSpace(Subspace):
             wrong = self._at_zero[~np.isfinite(self._at_zero)][0]
             raise ValueError(f"filter_ must be finite at zero eigenvalues to be preconditioned, got {wrong}")
         self._usual = float(np.max(eigenvalues, initial=0.0))
-        self._eps = _rounding_unit(operator)
-        self._beyond = np.stack([filter_(eigenvalues) for filter_ in filters]) - self._at_zero[:, None]
+        values, at_zero = np.stack([filter_(eigenvalues) for filter_ in filters]), self._at_zero[:, None]
+        self._beyond = values - at_zero
+        # What is left of a ridge's equation bounds its error; of others it is an estimate, which may be too small.
+        from_ridge = np.abs(values * (eigenvalues * at_zero + 1.0) - at_zero)
+        self._is_ridge = np.all(from_ridge <= _OF_A_RIDGE * np.abs(at_zero), axis=1)
+        self._solutions = np.zeros((0, 0))
         self._images = np.empty_like(self._store)
         which = np.repeat(np.arange(len(filters)), self._block.shape[1])
         filtered = self._filtered(which, np.tile(self._block, len(filters)))
@@ -68,19 +73,33 @@ class PreconditionedSpace(Subspace):
 
     def grow(self, accuracy: float) -> float:
         """Take the next directions, of filters above accuracy and rounding, and return the largest residual left."""
+        size_before = self._size
         self._take(self._block)
         d, vectors = self.ritz()
         coordinates = vectors[: len(self.start)].T @ self.start
         solutions = np.hstack([vectors @ (filter_(d)[:, None] * coordinates) for filter_ in self._filters])
         left = self._images[:, : self._size] @ solutions - self.basis @ (self.matrix @ solutions)
-        sizes = np.linalg.norm(left, axis=0)
+        residuals = np.linalg.norm(left, axis=0)
+        sizes = np.maximum(residuals, self._changes(solutions))
         above = sizes > np.maximum(accuracy, self._eps * d[0] * np.linalg.norm(solutions, axis=0))
         which = np.repeat(np.arange(len(self._filters)), self.start.shape[1])
-        units = left[:, above] / sizes[above]
-        self._block = _directions(self._filtered(which[above], units), self.basis, least=_OF_ITS_OWN)
+        above_zero = above & (residuals > 0.0)
+        units = left[:, above_zero] / residuals[above_zero]
+        self._block = _directions(self._filtered(which[above_zero], units), self.basis, least=_OF_ITS_OWN)
         if self.is_complete:  # a filter that cuts modes off maps everything into the vectors of the nearby matrix
             self._block = _directions(units, self.basis, least=_OF_ITS_OWN)
-        return float(np.max(sizes))
+        if self.is_complete and np.any(above):  # residuals that vanish by chance do not say where to go on
+            self._block = _directions(self._images[:, size_before : self._size], self.basis, least=_OF_ITS_OWN)
+        return float(np.max(residuals if self.is_complete else sizes))
+
+    def _changes(self, solutions: np.ndarray) -> np.ndarray:
+        """How far the last step has moved the fitted values, where residuals are estimates: not for ridges."""
+        before = np.zeros_like(solutions)
+        if len(self._solutions):
+            before[: len(self._solutions)] = self._solutions
+        self._solutions = solutions
+        moved = np.linalg.norm(self._images[:, : self._size] @ (solutions - before), axis=0)
+        return np.where(np.repeat(self._is_ridge, self.start.shape[1]), 0.0, moved)
 
     def _take(self, block: np.ndarray) -> None:
         image = self._multiply(block)
@@ -116,11 +135,6 @@ def _directions(columns: np.ndarray, basis: np.ndarray, *, least: float) -> np.n
     rank = min(room, int(np.count_nonzero(np.abs(np.diagonal(r)) > least)))
     q = q[:, :rank] - basis @ (basis.T @ q[:, :rank])
     return np.asarray(scipy.linalg.qr(q, mode="economic", check_finite=False)[0])
-
-
-def _rounding_unit(operator: LinearOperator) -> float:
-    dtype = np.dtype(operator.dtype)
-    return float(max(np.finfo(float).eps, np.finfo(dtype).eps if dtype.kind == "f" else 0.0))
 
 
 def _longer(columns: int, old: np.ndarray, size: int) -> np.ndarray:

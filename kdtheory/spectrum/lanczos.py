@@ -16,7 +16,9 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator
 
 from kdtheory._typing import Array, QFilter
 from kdtheory._validation import require_array, require_positive, require_positive_integer, require_targets
+from kdtheory.kernels.base import is_gram_operator
 from kdtheory.spectrum._krylov import KrylovSpace, largest_residual, residual
+from kdtheory.spectrum._lengths import column_lengths
 from kdtheory.spectrum._preconditioned import PreconditionedSpace
 from kdtheory.spectrum.base import Spectrum
 
@@ -69,8 +71,7 @@ class LanczosSpectrum(Spectrum):
             For other targets, of which the spectrum knows nothing.
         """
         targets, coordinates = self.whiten(y), super().coordinates(y)
-        sizes = np.linalg.norm(targets, axis=0)
-        outside = np.linalg.norm(targets - self.eigenvectors @ coordinates, axis=0)
+        sizes, outside = (column_lengths(each) for each in (targets, targets - self.eigenvectors @ coordinates))
         if np.any(outside > _OUTSIDE * sizes):
             share = np.max(outside / np.where(sizes > 0.0, sizes, 1.0))
             raise ValueError(
@@ -90,7 +91,7 @@ class LanczosSpectrum(Spectrum):
         return super().lift_dual_coef(coefficient, coordinates)
 
     def _warn_if_inexact(self, coefficient: Array, coordinates: Array) -> None:
-        sizes = np.linalg.norm(coordinates, axis=0)
+        sizes = column_lengths(coordinates)
         rows = np.reshape(coefficient, (-1, np.shape(coefficient)[-1]))
         worst = max(float(np.max(residual(self.boundary, row, coordinates, sizes))) for row in rows)
         if worst > _CLEARLY * self.accuracy:
@@ -136,7 +137,7 @@ class LanczosSpectrum(Spectrum):
         >>> spectrum.residuals(y, [Ridge(100.0), Ridge(10.0)]).round(5)
         array([0.     , 0.00047])
         """
-        coordinates, sizes = self.coordinates(y), np.linalg.norm(self.whiten(y), axis=0)
+        coordinates, sizes = self.coordinates(y), column_lengths(self.whiten(y))
         filters = _filters(filter_)
         relative = [residual(self.boundary, each(self.eigenvalues), coordinates, sizes) for each in filters]
         return np.stack(relative) if isinstance(filter_, Sequence) else relative[0]
@@ -154,9 +155,12 @@ def lanczos_spectrum(
 ) -> LanczosSpectrum:
     """Make what `Spectrum.lanczos` returns, where the arguments are described.
 
-    What is left of a matrix with entries up to `least_scale`, as centring leaves it, has their rounding errors.
+    What is left of a matrix with entries up to `least_scale`, as centring leaves it, has their rounding errors. So has
+    what is left of a kernel's where the targets have little of its largest modes.
     """
     products = _symmetric_operator(operator)
+    if is_gram_operator(products) and products.is_symmetric:
+        least_scale = max(least_scale, float(np.max(products.diagonal())))
     y = np.asarray(require_targets("targets", targets, products.shape[0], like=np.zeros(0)))
     most, accuracy = require_positive_integer("n_iterations", n_iterations), require_positive("tolerance", tolerance)
     filters = [] if filter_ is None else _filters(filter_)

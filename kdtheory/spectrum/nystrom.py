@@ -19,6 +19,7 @@ from kdtheory._validation import (
     require_weights,
 )
 from kdtheory.kernels import Kernel
+from kdtheory.kernels.base import is_gram_operator
 from kdtheory.pivots import COLUMNS_AT_ONCE, PartialCholesky, cholesky_at, randomly_pivoted_cholesky
 from kdtheory.spectrum.base import Spectrum
 from kdtheory.spectrum.weighted import LowRankWeightedSpectrum
@@ -229,8 +230,8 @@ def nystrom_spectrum(
     return spectrum
 
 
-def _operator(kernel: Kernel | LinearOperator, X: Any) -> Any:
-    if isinstance(kernel, LinearOperator) and isinstance(getattr(kernel, "kernel", None), Kernel):
+def _operator(kernel: Any, X: Any) -> Any:
+    if is_gram_operator(kernel):
         if X is not None:
             raise TypeError("X must be left out when kernel is a Gram operator, which has points of its own")
         if not kernel.is_symmetric:
