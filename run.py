@@ -161,7 +161,8 @@ def benchmarks(*arguments: str) -> None:
     ):
         keep = ("--benchmark-enable", f"--benchmark-json={results / name}.json")
         run(environment.program("python"), "-m", "pytest", *files, *keep, *arguments)
-    run(MAIN.program("python"), "-m", "benchmarks.report_selection")
+    for report in ("selection", "scaling"):
+        run(MAIN.program("python"), "-m", f"benchmarks.report_{report}")
 
 
 def lock() -> None:

@@ -1,0 +1,16 @@
+"""Plot of `results/scaling.json`, as `examples/fig_scaling.py` draws it, for the README."""
+
+import runpy
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main():
+    """Write it beside the results."""
+    example = runpy.run_path(str(ROOT / "examples" / "fig_scaling.py"))
+    example["main"]()["scaling"].savefig(ROOT / "benchmarks" / "results" / "scaling.png")
+
+
+if __name__ == "__main__":
+    main()
