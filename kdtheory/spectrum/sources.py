@@ -120,7 +120,7 @@ class SpectrumSources:
             Number m of landmarks, from 1 to n.
         pivots : {"rpcholesky", "uniform", "kmeans++"} or sequence of ints, default "rpcholesky"
             How landmarks are chosen: by randomly pivoted Cholesky, at random, far from each other (needs scikit-learn),
-            or the given indices in their order.
+            or the given indices.
         random_state : int >= 0 or numpy.random.Generator, default 0
         max_bytes : int, optional
             Most bytes for the factor of the matrix, in whose memory the eigenvectors end up, and for work space.
