@@ -3,14 +3,21 @@
 import runpy
 from pathlib import Path
 
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+
+from kdtheory.figures import STYLE
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def main():
     """Write it beside the results."""
     example = runpy.run_path(str(ROOT / "examples" / "fig_scaling.py"))
-    example["main"]()["scaling"].savefig(ROOT / "benchmarks" / "results" / "scaling.png")
+    with plt.style.context(STYLE):
+        example["main"]()["scaling"].savefig(ROOT / "benchmarks" / "results" / "scaling.png")
 
 
 if __name__ == "__main__":
+    mpl.use("Agg")
     main()
