@@ -21,6 +21,7 @@ import os
 import ssl
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,10 +64,14 @@ PEERS = Environment(
 )
 
 
+def clean_environment() -> dict[str, str]:
+    """Give the variables of this process, but for those that point to other environments."""
+    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+
+
 def run(*command: str | Path, **variables: str) -> None:
     """Run a command in the repository, and stop with its exit code when it fails."""
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    code = subprocess.run([str(part) for part in command], cwd=ROOT, env={**environment, **variables}).returncode
+    code = subprocess.run([str(part) for part in command], cwd=ROOT, env=clean_environment() | variables).returncode
     if code:
         sys.exit(code)
 
@@ -107,14 +112,25 @@ def compile_constraints(environment: Environment, output: Path) -> None:
 
 
 def figures(*arguments: str) -> None:
-    """Run every example script at its quick size, with one BLAS thread."""
+    """Run every example script at its quick size, as many at once as there are cores, with one BLAS thread each."""
     parser = argparse.ArgumentParser(prog="run.py figures", description="Draw every figure at its quick size.")
     parser.add_argument("--output", metavar="FOLDER", default=ROOT / "figures", help="where to write them, %(default)s")
     known, others = parser.parse_known_args(arguments)
     if others:
         parser.error(f"the scripts do not all know {' '.join(others)}: run one by itself, see examples/NAME.py --help")
-    for script in sorted((ROOT / "examples").glob("fig_*.py")):
-        run(MAIN.program("python"), script, "--output", Path(known.output).absolute(), **ONE_THREAD)
+    output = Path(known.output).absolute()
+
+    def draw(script: Path) -> subprocess.CompletedProcess[str]:
+        command = [str(MAIN.program("python")), str(script), "--output", str(output)]
+        return subprocess.run(command, cwd=ROOT, env=clean_environment() | ONE_THREAD, capture_output=True, text=True)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done in pool.map(draw, sorted((ROOT / "examples").glob("fig_*.py"))):
+            print(done.stdout, end="", flush=True)
+            if done.returncode:
+                sys.stderr.write(done.stderr)
+                pool.shutdown(cancel_futures=True)
+                sys.exit(done.returncode)
 
 
 def test(*arguments: str) -> None:
