@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,6 +31,9 @@ class _Convolutional(BatchedKernel):
     filter_size: int = 3
     weight_variance: float = 2.0
     bias_variance: float = 0.0
+
+    _which: ClassVar[int]
+    """Of the NNGP and the tangent kernel."""
 
     def __post_init__(self) -> None:
         shape = require_shape("image_shape", self.image_shape)
@@ -85,10 +88,6 @@ class _Convolutional(BatchedKernel):
                     result[start : start + size, begin : begin + size] = block
         by_weight, by_bias = (require_representable(each, "the derivative of the kernel value") for each in results)
         return by_weight, by_bias
-
-    @property
-    def _which(self) -> int:
-        raise NotImplementedError
 
     @property
     def _points_at_once(self) -> int:
@@ -164,9 +163,7 @@ class ConvolutionalNTK(_Convolutional):
     array([[0.362993]])
     """
 
-    @property
-    def _which(self) -> int:
-        return 1
+    _which = 1
 
 
 @dataclass(frozen=True)
@@ -180,6 +177,4 @@ class ConvolutionalNNGP(_Convolutional):
     array([[0.233364]])
     """
 
-    @property
-    def _which(self) -> int:
-        return 0
+    _which = 0
