@@ -91,7 +91,7 @@ class _Layers(Formula):
         angle, supplement = (2.0 * jnp.arctan2(root(a), root(b)) for a, b in ((half, 1.0 - half), (1.0 - half, half)))
         mean = share * arc_cosine_1(cosine, supplement) + rest * cosine
         slopes = share * arc_cosine_0(cosine, supplement) + rest
-        bent = gap - _sine_minus_cosine_part(angle) / math.pi
+        bent = gap - arc_cosine_1(cosine, angle)  # (sin θ − θ cos θ)/π
         return mean, slopes, lax.stop_gradient((share * bent + rest * gap) / (0.5 * (1.0 + self.slope**2)))
 
 
@@ -130,13 +130,6 @@ def _erf(kernel: jax.Array, left: jax.Array, right: jax.Array) -> tuple[jax.Arra
     determinant = outside + 4.0 * (left * right - kernel * kernel)
     other = root(jnp.maximum(determinant, 1.0))
     return 2.0 / math.pi * jnp.arctan2(2.0 * kernel, other), 4.0 / math.pi / other
-
-
-def _sine_minus_cosine_part(angle: jax.Array) -> jax.Array:
-    """`sin θ − θ cos θ`, which cancels for small angles."""
-    q = angle * angle
-    series = angle * q / 3.0 * (1.0 - q / 10.0 * (1.0 - q / 28.0 * (1.0 - q / 54.0 * (1.0 - q / 88.0))))
-    return jnp.where(angle < 0.3, series, jnp.sin(angle) - angle * jnp.cos(angle))
 
 
 def _quotient(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
