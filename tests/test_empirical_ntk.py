@@ -169,6 +169,23 @@ def test_the_memory_bound_changes_blocks_and_not_values(case, outputs, monkeypat
         assert 2 * max(seen) <= max_bytes
 
 
+def test_the_derivatives_of_one_block_are_evaluated_once(monkeypatch):
+    def f(params, x):
+        return x @ params**2
+
+    params = jnp.ones((6, 500))
+    with pytest.raises(ValueError, match="max_bytes") as error:
+        EmpiricalNTK(f, params, outputs=0, max_bytes=1).gram(X)
+    bound = len(X) * int(str(error.value).split(">= ")[1].split()[0])
+    seen, derivatives = [], JaxNetwork.derivatives
+    monkeypatch.setattr(JaxNetwork, "derivatives", lambda *given: seen.append(len(given[1])) or derivatives(*given))
+    EmpiricalNTK(f, params, outputs=0, max_bytes=bound).gram(X)
+    assert seen == [len(X)]
+    seen.clear()
+    EmpiricalNTK(f, params, outputs=0, max_bytes=bound).gram(X, X)
+    assert len(seen) > 2
+
+
 def test_weights_of_dense_layers_are_not_expanded():
     """Only the tied weights and the small rest have Jacobians; the others have inputs and sensitivities."""
     found = EmpiricalNTK(dense, dense_params()).network.derivatives(X, np.eye(3), 9)

@@ -91,7 +91,7 @@ class TangentKernel(Kernel):
         """
         points, others = self._two_sets(X, Y)
         network, combinations = self.network, self._combinations(points)
-        step, at_once = self._plan(points, len(combinations), n_others=len(others))
+        step, at_once = self._plan(points, len(combinations), n_others=0 if Y is None else len(others))
         total = np.zeros((len(points), len(others)), dtype=self.network.dtype if at_once >= len(combinations) else "f8")
         diagonal = np.zeros(len(points))
         for some in tiles(len(combinations), at_once):
@@ -205,7 +205,7 @@ class TangentKernel(Kernel):
         """
         points, others = self._two_sets(X, Y)
         k = self._n_outputs(points)
-        step, _ = self._plan(points, k, n_others=len(others), joint=True)
+        step, _ = self._plan(points, k, n_others=0 if Y is None else len(others), joint=True)
         total = np.empty((len(points) * k, len(others) * k), dtype=self.network.dtype)
         diagonal = np.empty(len(points) * k)
         for rows, columns, left, right in self._blocks(points, None if Y is None else others, np.eye(k), step):
@@ -290,14 +290,20 @@ class TangentKernel(Kernel):
                 yield rows, columns, left, right
 
     def _plan(self, X: np.ndarray, n_combinations: int, *, n_others: int = 0, joint: bool = False) -> tuple[int, int]:
-        """Points of a block, and outputs at once, for which two blocks and their products stay below `max_bytes`."""
+        """Points of a block, and outputs at once, for which two blocks and their products stay below `max_bytes`.
+
+        Where no other points are given (`n_others=0`) and all fit into one block, there is no second one.
+        """
         itemsize = self.network.dtype.itemsize
 
-        def cost(n_outputs: int) -> tuple[int, int]:
+        def cost(n_outputs: int, n_blocks: int = 2) -> tuple[int, int]:
             derivatives, kept = self.network.point_numbers(self._batch(X[:1]), n_outputs)
-            return itemsize * (2 * derivatives + kept), 32 * (n_outputs**2 if joint else 1)
+            return itemsize * (n_blocks * derivatives + kept), 32 * (n_outputs**2 if joint else 1)
 
         at_once, n = n_combinations, max(len(X), n_others)
+        linear, square = cost(at_once, 1)
+        if not n_others and n <= _MOST_POINTS and n * (linear + n * square) <= self.max_bytes:
+            return n, at_once
         while True:
             linear, square = cost(at_once)
             step = (math.isqrt(linear**2 + 4 * square * self.max_bytes) - linear) // (2 * square)
