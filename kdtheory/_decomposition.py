@@ -28,13 +28,22 @@ def eigenpairs(gram: Array, tolerance: float, name: str, scale: float = 0.0) -> 
     xp = array_namespace(d)
     require_representable(d, f"the eigenvalue of {name}")
     largest = float(xp.max(xp.abs(d)))
-    rounding = rows * xp.finfo(d.dtype).eps * max(largest, scale)
+    unit = float(xp.finfo(d.dtype).eps) * max(largest, scale)
     lowest = float(d[-1])
-    if lowest < -_INDEFINITE_FACTOR * rounding:
+    if lowest < -_INDEFINITE_FACTOR * rows * unit:
         raise ValueError(
             f"{name} must be positive semi-definite, got the eigenvalue {lowest:.6g} beside a largest of {largest:.6g}"
         )
-    return {"eigenvalues": xp.where(d <= rounding, xp.zeros_like(d), d), **basis}
+    return {"eigenvalues": xp.where(d <= rounding_units(rows) * unit, xp.zeros_like(d), d), **basis}
+
+
+def rounding_units(rows: int) -> float:
+    """Errors of eigenvalues that should be zero, at most, in units of the precision times the largest eigenvalue.
+
+    Found to be below 2 + n/35 for matrices of many kinds, in both precisions. The usual n would take what is no error,
+    in single precision, from matrices of a condition no worse than 10⁴.
+    """
+    return min(float(rows), 8.0 + rows / 16.0)
 
 
 class _Asymmetry(NamedTuple):

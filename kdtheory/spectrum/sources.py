@@ -46,8 +46,10 @@ class SpectrumSources:
         -------
         Spectrum
             All n eigenvalues, descending, or those of the low-rank factor, with arrays of the library, dtype and
-            device of K. Eigenvalues within rounding of zero, `n·eps·d_max`, are set to zero, and so are negative
-            ones up to a thousand times that, which the kernel functions of other libraries leave behind.
+            device of K. Eigenvalues within rounding of zero, `min(n, 8 + n/16)·eps·d_max`, are set to zero, and so are
+            negative ones up to `1000·n·eps·d_max`, which the kernel functions of other libraries leave behind. In
+            single precision the first is about `1e-5·d_max` for a thousand points: pass `K.astype(float)` where
+            ridges are smaller than that.
 
         Raises
         ------

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from array_api_compat import array_namespace
 
+from kdtheory._decomposition import rounding_units
 from kdtheory._typing import Array
 from kdtheory._validation import require_representable, require_weights
 from kdtheory.spectrum.base import Spectrum
@@ -64,7 +65,8 @@ class WeightedSpectrum(Spectrum):
     @property
     def _rounding(self) -> float:
         """Size of eigenvalues that rounding sets to zero."""
-        return self.n_points * float(array_namespace(self.gram).finfo(self.gram.dtype).eps) * float(self.eigenvalues[0])
+        unit = float(array_namespace(self.gram).finfo(self.gram.dtype).eps) * float(self.eigenvalues[0])
+        return rounding_units(self.n_points) * unit
 
     @cached_property
     def _felt_without_weight(self) -> Array:
