@@ -82,6 +82,18 @@ def test_values_near_the_diagonal_and_its_opposite_have_all_their_digits(make, d
     np.testing.assert_allclose(kernel.diag(Y), exact_diagonal(kernel, Y), rtol=5e-15)
 
 
+@pytest.mark.parametrize("make", [NNGP, NTK])
+@pytest.mark.parametrize(
+    ("size", "weight", "bias"), [(1.0, 40.0, 1e-10), (1.0, 40.0, 1e-6), (1e6, 1.0, 1e8)], ids=lambda v: f"{v:g}"
+)
+def test_opposite_points_with_tiny_and_large_biases_have_all_their_digits(make, size, weight, bias):
+    """Layers of erf magnify what biases leave of an angle of π, or of one that they have made small."""
+    x, step = size * rng.standard_normal((2, 5))
+    others = [-x, -x + 1e-7 * step, -3.0 * x, x + 1e-7 * step]
+    kernel = make(8, "erf", weight, bias)
+    np.testing.assert_allclose(kernel.gram([x], others), exact_values(kernel, [x], others, 100), rtol=2e-12)
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=describe)
 @pytest.mark.parametrize("n_features", [1, 2, 200])
 def test_values_at_all_angles_and_lengths_are_those_of_mpmath(kind, n_features):
