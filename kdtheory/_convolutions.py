@@ -106,9 +106,11 @@ def _layers(
 
 def _rectified(covariance: Array, left: Array, right: Array, same: bool) -> tuple[Array, Array]:
     """Covariance of rectified normal variables, and of their slopes; derivatives are finite wherever they exist."""
-    product = left * right
-    positive = product > 0.0
-    scale = jnp.where(positive, jnp.sqrt(jnp.where(positive, product, 1.0)), 0.0)
+    positive = (left > 0.0) & (right > 0.0)
+    one, other = (jnp.sqrt(jnp.where(positive, each, 1.0)) for each in (left, right))
+    mean = one * other  # of roots, since the product of variances may not be representable
+    mean = mean + lax.stop_gradient(jnp.where(left == right, left, mean) - mean)  # equal pixels have a cosine of 1
+    scale = jnp.where(positive, mean, 0.0)
     cosine = jnp.clip(covariance / jnp.where(positive, scale, 1.0), -1.0, 1.0)
     if same:  # a pixel with itself: rounding of the cosine would cost half of the digits of the slope
         height, width = covariance.shape[-4:-2]

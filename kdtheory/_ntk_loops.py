@@ -166,16 +166,20 @@ def _bend(c, gap, t, cosine, angle, x, i, y, start, stop):
 
 @_compiled
 def _add_bias(c, gap, x, i, y, start, stop):
-    """Cosines of what a dense layer makes of the points: `(dense·point, bias)`, of length 1."""
+    """Cosines of what a dense layer makes of the points: `(dense·point, bias)`, of length 1.
+
+    Half the squared distance of those vectors of two points of one direction is `1 − dense·dense′ − bias·bias′`.
+    """
     dense_x, bias_x = x[DENSE, i], x[BIAS, i]
     dense_y, bias_y = y[DENSE, start:stop], y[BIAS, start:stop]
     for j in range(c.size):
         less, more = dense_x - dense_y[j], bias_x - bias_y[j]
-        both = dense_x * dense_y[j]
-        value = c[j] * both + bias_x * bias_y[j]
-        gap[j] = gap[j] * both + 0.5 * (less * less + more * more) if c[j] > 0.0 else 1.0 - abs(value)
-    for j in range(c.size):
-        c[j] = c[j] * (dense_x * dense_y[j]) + bias_x * bias_y[j]
+        both, biases = dense_x * dense_y[j], bias_x * bias_y[j]
+        value, near = c[j] * both + biases, gap[j]
+        # Sums of positive terms, for cosines that are positive, stay negative, and turn positive.
+        added = near * both if c[j] > 0.0 else near * both + 2.0 * biases if value < 0.0 else (2.0 - near) * both
+        gap[j] = 0.5 * (less * less + more * more) + added
+        c[j] = value
 
 
 @_compiled

@@ -137,6 +137,22 @@ def test_derivatives_by_the_variances_are_those_by_differences(kind, bias):
     np.testing.assert_allclose(by_bias, (4 * above[1] - 3 * above[0] - above[2]) / (2 * h), rtol=1e-4)
 
 
+@pytest.mark.parametrize("kind", [ConvolutionalNNGP, ConvolutionalNTK])
+@pytest.mark.parametrize("size", [1e-140, 1e-80, 1e80, 1e150])
+def test_brightness_carries_over_as_its_square(kind, size):
+    kernel, points = kind(SHAPE, depth=2), np.vstack([X[:2], -X[:1], np.ones((1, X.shape[1]))])
+    expected = size * (size * kernel.gram(points))
+    np.testing.assert_allclose(kernel.gram(size * points), expected, rtol=1e-13)
+    np.testing.assert_allclose(kernel.gram(size * points, X[3:] / size), kernel.gram(points, X[3:]), rtol=1e-13)
+
+
+def test_equal_pixels_beside_each_other_keep_their_digits():
+    points = np.full((1, 24), 0.1)
+    bright = ConvolutionalNTK(SHAPE, depth=1, filter_size=1).gram(points)
+    dense = NTK(depth=1).gram(points[:, :2])
+    np.testing.assert_allclose(bright, dense, rtol=1e-14)
+
+
 def test_images_without_light_have_a_kernel_of_zero():
     points = np.vstack([X[:1], np.zeros((1, X.shape[1]))])
     gram = ConvolutionalNTK(SHAPE).gram(points)

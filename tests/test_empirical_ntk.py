@@ -292,6 +292,13 @@ def test_copies_and_pickles_are_the_same_kernel():
         np.testing.assert_array_equal(twin.gram(X), kernel.gram(X))
 
 
+def test_kernels_of_other_parameters_are_not_equal():
+    kernel, other = (EmpiricalNTK(dense, dense_params(seed=seed)) for seed in (0, 1))
+    assert kernel == kernel
+    assert kernel != other
+    assert len({kernel, other}) == 2
+
+
 def test_arrays_that_change_later_do_not_change_the_kernel():
     weights = np.ones((6, 2))
     kernel = EmpiricalNTK(lambda w, x: jnp.tanh(x @ w), weights)
@@ -332,6 +339,7 @@ W = jnp.ones((6, 2))
         ({"outputs": -1}, ValueError, "outputs must be >= 0 where it is an index, got -1"),
         ({"max_bytes": 0}, ValueError, "max_bytes must be >= 1, got 0"),
         ({"input_shape": (2, 0)}, ValueError, "input_shape must be >= 1, got 0"),
+        ({"input_shape": 6}, TypeError, "input_shape must be a sequence of integers, got 6"),
     ],
 )
 def test_bad_parameters(arguments, error, message):
@@ -385,6 +393,13 @@ def test_bad_functions(f, error, message):
 def test_bad_points(call, error, message):
     with pytest.raises(error, match=message):
         call(EmpiricalNTK(lambda w, x: x @ w, W))
+
+
+@pytest.mark.parametrize("call", ["gram", "joint_gram", "diag"])
+def test_kernel_values_beyond_the_range_of_single_precision(call):
+    kernel = EmpiricalNTK(lambda w, x: (x @ w[0]) @ w[1], (W.astype("float32"), jnp.eye(2, dtype="float32")))
+    with pytest.raises(OverflowError, match="the kernel value at index .* is too large for float32"):
+        getattr(kernel, call)(1e30 * X)
 
 
 def test_points_too_large_for_single_precision():

@@ -131,6 +131,18 @@ def test_solvers_take_the_operator():
     assert relative(Spectrum.nystrom(kernel, X, 9).gram_matrix(), kernel.gram(X)) <= 1e-12
 
 
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # of attention, whatever is asked of it
+def test_operations_without_a_forward_mode():
+    layer = nn.TransformerEncoderLayer(6, 2, 8, batch_first=True)
+    module = nn.Sequential(nn.Unflatten(1, (1, 6)), layer, nn.Flatten(), nn.Linear(6, 2)).double().eval()
+    kernel = ModuleNTK(module)
+    assert relative(kernel.operator(X) @ np.eye(9), kernel.gram(X)) <= 1e-12
+    weight_norm = nn.utils.parametrizations.weight_norm(nn.Linear(6, 2)).double()
+    kernel = ModuleNTK(weight_norm)
+    J = jacobian(weight_norm, X)
+    assert relative(kernel.operator(X) @ np.eye(9), np.einsum("ncp,mcp->nm", J, J) / 2.0) <= 1e-12
+
+
 def with_nan():
     module = dense()
     with torch.no_grad():

@@ -82,6 +82,18 @@ def test_values_near_the_diagonal_and_its_opposite_have_all_their_digits(make, d
     np.testing.assert_allclose(kernel.diag(Y), exact_diagonal(kernel, Y), rtol=5e-15)
 
 
+@pytest.mark.parametrize("make", [NNGP, NTK])
+@pytest.mark.parametrize(
+    ("size", "weight", "bias"), [(1.0, 40.0, 1e-10), (1.0, 40.0, 1e-6), (1e6, 1.0, 1e8)], ids=lambda v: f"{v:g}"
+)
+def test_opposite_points_with_tiny_and_large_biases_have_all_their_digits(make, size, weight, bias):
+    """Layers of erf magnify what biases leave of an angle of π, or of one that they have made small."""
+    x, step = size * rng.standard_normal((2, 5))
+    others = [-x, -x + 1e-7 * step, -3.0 * x, x + 1e-7 * step]
+    kernel = make(8, "erf", weight, bias)
+    np.testing.assert_allclose(kernel.gram([x], others), exact_values(kernel, [x], others, 100), rtol=2e-12)
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=describe)
 @pytest.mark.parametrize("n_features", [1, 2, 200])
 def test_values_at_all_angles_and_lengths_are_those_of_mpmath(kind, n_features):
@@ -240,7 +252,21 @@ def test_values_of_extreme_points_are_finite_and_those_of_mpmath(kind, size):
         np.testing.assert_allclose(values, exact, rtol=1e-13, atol=1e-300)
 
 
+@pytest.mark.parametrize("size", [1e-120, 1e120])
+@pytest.mark.parametrize("make", [NNGP, NTK])
+def test_variances_and_points_at_opposite_ends_of_the_range_make_up_for_each_other(make, size):
+    X = np.array([[1.0, 2.0, 0.5], [-1.0, 0.5, 1.0]])
+    for activation in ("relu", "identity"):
+        kernel = make(2, activation, size**-1.5)
+        points = X * size * size if size < 1.0 else X * size * size**0.5
+        np.testing.assert_allclose(kernel.gram(points), exact_values(kernel, points, points), rtol=1e-13)
+
+
 def test_values_beyond_the_floating_point_range_are_refused():
+    for activation in ("relu", "erf", "identity"):
+        for call in (NTK(5, activation, 1e300).gram, NTK(5, activation, 1e300, 1e300).diag):
+            with pytest.raises(OverflowError, match="is too large for float64|lengths of points must be at most"):
+                call([[1e100], [1.0]])
     for activation in ("relu", "leaky_relu", "identity"):
         for kernel in (NNGP(1, activation), NTK(1, activation)):
             with pytest.raises(OverflowError, match="the kernel value at index .* is too large for float64"):

@@ -37,6 +37,29 @@ def test_values_are_those_of_the_loops(case):
     )
 
 
+@pytest.mark.parametrize("kind", [NNGP, NTK])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        ("relu", 2.0, 0.0),
+        ("leaky_relu", 2.0, 0.0, -1.0),
+        ("leaky_relu", 1.5, 0.1, -0.5),
+        ("leaky_relu", 1.5, 0.1, 1.5),
+        ("erf", 40.0, 0.0),
+        ("erf", 40.0, 1e-8),
+    ],
+    ids=str,
+)
+def test_values_near_straight_angles_and_of_far_lengths_are_those_of_the_loops(kind, parameters):
+    x, step = np.random.default_rng(1).standard_normal((2, 4))
+    points = np.array([x, -x, 2.0 * x, -1e3 * x, x + 1e-8 * step, 1e-6 * step - x, -1e-5 * step, 1e5 * step, 1e90 * x])
+    kernel = kind(6, *parameters)
+    exact = kernel.gram(points)
+    scales = np.sqrt(kernel.diag(points))
+    errors = np.abs(np.asarray(kernel.gram(jnp.asarray(points))) - exact) / scales / scales[:, None]
+    assert errors.max() < 1e-12
+
+
 def test_single_precision_stays_single_precision():
     kernel = NTK(depth=3, bias_variance=0.1)
     values = kernel.gram(jnp.asarray(X, "float32"))

@@ -121,6 +121,12 @@ def test_bad_input_of_translations(call, error, message):
         call()
 
 
+def test_the_ridge_is_relative_to_the_mean_of_the_diagonal_unless_it_is_absolute():
+    K = np.diag([1.0, 2.0, 6.0])
+    assert ridge_of(0.1, K) == pytest.approx(0.3)
+    assert ridge_of(0.1, K, absolute_scale=True) == 0.1
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_from_the_largest_learning_rate_on_gradient_descent_diverges(momentum):
     K, y = RBF(gamma=0.3).gram(X[:10]), Y[:10]

@@ -73,17 +73,16 @@ class _WideNetwork(Kernel):
     def _diagonal(self, X: np.ndarray) -> np.ndarray:
         lengths = self._first_layer(X)[2]
         ratios = np.ones(len(X))  # of the tangent kernel to the squared length
-        for _ in range(self.depth):
-            active, after = self._next_layer(lengths)
-            if self.activation == "erf":
-                slopes = (
-                    math.sqrt(4.0 / math.pi * self.weight_variance) * lengths / np.sqrt(np.hypot(1.0, 2.0 * lengths))
-                )
-            else:
-                slopes = active
-            ratios = ratios * _quotient(slopes, after) ** 2 + 1.0
-            lengths = after
-        with np.errstate(over="ignore"):  # refused by name where it leaves the package
+        with np.errstate(over="ignore", invalid="ignore"):  # refused by name where it leaves the package
+            for _ in range(self.depth):
+                active, after = self._next_layer(lengths)
+                if self.activation == "erf":
+                    gain = math.sqrt(4.0 / math.pi * self.weight_variance)
+                    slopes = gain * lengths / np.sqrt(np.hypot(1.0, 2.0 * lengths))
+                else:
+                    slopes = active
+                ratios = ratios * _quotient(slopes, after) ** 2 + 1.0
+                lengths = after
             return (lengths * lengths * (ratios if self._of_tangents else 1.0)).astype(X.dtype)
 
     @property
@@ -158,22 +157,31 @@ class _WideNetwork(Kernel):
         return layers, lengths
 
     def _linear_evaluator(self, X: np.ndarray, Y: np.ndarray) -> Evaluator:
-        """Make what evaluates the kernel of a linear network, `scale·x·y + constant`."""
+        """Make what evaluates the kernel of a linear network, `scale·x·y + constant`.
+
+        The scale is kept as `mantissa·2^exponent`, since it may not be representable where the values are.
+        """
         weight, bias = float(self.weight_variance), float(self.bias_variance)
-        scale, constant = weight / X.shape[1], bias
-        tangent_scale, tangent_constant = scale, constant
+        mantissa, exponent = (self.depth + 1.0 if self._of_tangents else 1.0) / X.shape[1], 0
+        constant = tangent_constant = bias
         for _ in range(self.depth):
-            scale, constant = weight * scale, weight * constant + bias
-            tangent_scale, tangent_constant = weight * tangent_scale + scale, weight * tangent_constant + constant
+            constant = weight * constant + bias
+            tangent_constant = weight * tangent_constant + constant
+        for _ in range(self.depth + 1):
+            mantissa, more = math.frexp(mantissa * weight)
+            exponent += more
+        half = exponent // 2
+        root = X.dtype.type(math.sqrt(math.ldexp(mantissa, exponent - 2 * half)))
         if self._of_tangents:
-            scale, constant = tangent_scale, tangent_constant
+            constant = tangent_constant
 
         def finish(tile: np.ndarray, rows: slice, columns: slice) -> None:
             del rows, columns
             compiled_loops().raise_to(tile, tile.dtype.type(constant), 1)
 
-        left = X * X.dtype.type(math.sqrt(scale))
-        return ProductEvaluator(left, left if Y is X else Y * X.dtype.type(math.sqrt(scale)), finish)
+        with np.errstate(over="ignore"):  # refused by name where it leaves the package
+            left = np.ldexp(X * root, half)
+            return ProductEvaluator(left, left if Y is X else np.ldexp(Y * root, half), finish)
 
 
 def _angle(lengths: np.ndarray) -> np.ndarray:

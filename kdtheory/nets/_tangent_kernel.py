@@ -13,6 +13,7 @@ import numpy as np
 
 from kdtheory._validation import require_array, require_positive_integer, require_representable
 from kdtheory.kernels import Kernel
+from kdtheory.kernels._batches import require_shape
 from kdtheory.kernels._evaluators import Evaluator, tiles
 from kdtheory.kernels._points import require_points, require_two_sets
 from kdtheory.nets._network import Derivatives, Network
@@ -34,6 +35,8 @@ class TangentKernel(Kernel):
     input_shape: tuple[int, ...] | None = None
     max_bytes: int = 2**28
 
+    __eq__, __hash__ = object.__eq__, object.__hash__  # those of a kernel compare what it has besides its network
+
     def __post_init__(self) -> None:
         if isinstance(self.outputs, str):
             if self.outputs not in ("mean", "trace", "sum"):
@@ -43,8 +46,7 @@ class TangentKernel(Kernel):
         elif self.outputs < 0:
             raise ValueError(f"outputs must be >= 0 where it is an index, got {self.outputs!r}")
         if self.input_shape is not None:
-            shape = tuple(require_positive_integer("input_shape", size) for size in self.input_shape)
-            object.__setattr__(self, "input_shape", shape)
+            object.__setattr__(self, "input_shape", require_shape("input_shape", self.input_shape))
         require_positive_integer("max_bytes", self.max_bytes)
         _ = self.network
 
@@ -97,9 +99,10 @@ class TangentKernel(Kernel):
         for some in tiles(len(combinations), at_once):
             blocks = self._blocks(points, None if Y is None else others, combinations[some], step)
             for rows, columns, left, right in blocks:
-                total[rows, columns] += network.inner_products(left, right, joint=False)
-                if left is right:
-                    diagonal[rows] += network.squared_norms(left, joint=False)
+                with np.errstate(over="ignore", invalid="ignore"):  # refused by name below
+                    total[rows, columns] += network.inner_products(left, right, joint=False)
+                    if left is right:
+                        diagonal[rows] += network.squared_norms(left, joint=False)
         return self._finished(total, None if Y is not None else diagonal, points, joint=False)
 
     def diag(self, X: Any) -> np.ndarray:
@@ -210,9 +213,10 @@ class TangentKernel(Kernel):
         diagonal = np.empty(len(points) * k)
         for rows, columns, left, right in self._blocks(points, None if Y is None else others, np.eye(k), step):
             wide, high = (slice(each.start * k, each.stop * k) for each in (columns, rows))
-            total[high, wide] = self.network.inner_products(left, right, joint=True)
-            if left is right:
-                diagonal[high] = self.network.squared_norms(left, joint=True)
+            with np.errstate(over="ignore", invalid="ignore"):  # refused by name below
+                total[high, wide] = self.network.inner_products(left, right, joint=True)
+                if left is right:
+                    diagonal[high] = self.network.squared_norms(left, joint=True)
         return self._finished(total, None if Y is not None else diagonal, points, joint=True)
 
     def joint_operator(self, X: Any, Y: Any = None, *, max_bytes: int | None = None) -> JointNTKOperator:

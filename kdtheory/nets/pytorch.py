@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call, jvp, vjp, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.dropout import _DropoutNd
 
@@ -156,15 +157,26 @@ class TorchNetwork(Network):
     def push_forward(self, points: np.ndarray, tangents: list[Array], size: int) -> np.ndarray:
         """`J u` for each of q tangents, arrays (q, ...): an array (q, b, k)."""
         del size
-        batch, names = self._tensor(points), list(self._trained)
+        function, names = self._outputs(self._tensor(points)), list(self._trained)
 
         def push(tangent: list[torch.Tensor]) -> torch.Tensor:
-            function = self._outputs(batch)
             return jvp(function, (self._trained,), (dict(zip(names, tangent, strict=True)),))[1]
+
+        def push_by_two_passes_back(tangent: list[torch.Tensor]) -> torch.Tensor:
+            # The pass back is linear, and a pass back through it is its transpose.
+            values, pull = vjp(function, self._trained)
+            _, transposed = vjp(lambda vector: pull(vector)[0], torch.zeros_like(values))
+            pushed: torch.Tensor = transposed(dict(zip(names, tangent, strict=True)))[0]
+            return pushed
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch's own, of what forward mode loads
-            return np.asarray(vmap(push)(tangents).detach().cpu())
+            try:
+                pushed = vmap(push)(tangents)
+            except NotImplementedError:  # by operations without a forward mode
+                with sdpa_kernel(SDPBackend.MATH):  # fused attention cannot be passed back through twice
+                    pushed = vmap(push_by_two_passes_back)(tangents)
+        return np.asarray(pushed.detach().cpu())
 
     def device_product(self, left: Array, right: Array, panel: int) -> np.ndarray:
         """`left rightᵀ` of two matrices of an accelerator, summed over panels of columns first."""
