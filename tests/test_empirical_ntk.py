@@ -104,7 +104,7 @@ def test_gram_matrices_are_products_of_explicit_jacobians(case, dtype):
         kernel = EmpiricalNTK(f, params, outputs=outputs)
         assert relative(kernel.gram(X, Y), contracted(left, right, outputs)) <= TOLERANCE[dtype]
         gram = kernel.gram(X)
-        assert gram.dtype == dtype
+        assert gram.dtype == np.float64
         assert relative(gram, contracted(left, left, outputs)) <= TOLERANCE[dtype]
         np.testing.assert_array_equal(gram, gram.T)
         np.testing.assert_array_equal(np.diagonal(gram), kernel.diag(X))
@@ -221,7 +221,21 @@ def test_single_precision_is_summed_in_double():
     kernel = EmpiricalNTK(f, jnp.zeros(n_parameters, "float32"))
     exact = features.astype(np.float64) @ features.astype(np.float64).T
     gram = kernel.gram(np.arange(4.0)[:, None])
-    np.testing.assert_allclose(gram, exact, rtol=1e-7)
+    np.testing.assert_allclose(gram, exact, rtol=1e-13)
+
+
+@pytest.mark.parametrize("case", ["dense", "convolutional"])
+def test_gram_matrices_of_single_precision_are_semi_definite_to_double(case):
+    """More points and outputs than parameters: the rest of the spectrum is rounding."""
+    f, make = CASES[case]
+    params = make("float32")
+    points = RNG.standard_normal((120, 6))
+    gram = EmpiricalNTK(f, params).joint_gram(points)
+    n_parameters = sum(leaf.size for leaf in jax.tree.leaves(params))
+    assert len(gram) > n_parameters
+    spectrum = np.linalg.eigvalsh(gram)
+    assert spectrum[0] >= -len(gram) * np.finfo(float).eps * spectrum[-1]
+    assert Spectrum.from_gram(gram).rank <= n_parameters
 
 
 def test_wide_networks_have_the_analytic_kernel_on_average():
@@ -396,10 +410,15 @@ def test_bad_points(call, error, message):
 
 
 @pytest.mark.parametrize("call", ["gram", "joint_gram", "diag"])
-def test_kernel_values_beyond_the_range_of_single_precision(call):
-    kernel = EmpiricalNTK(lambda w, x: (x @ w[0]) @ w[1], (W.astype("float32"), jnp.eye(2, dtype="float32")))
-    with pytest.raises(OverflowError, match="the kernel value at index .* is too large for float32"):
-        getattr(kernel, call)(1e30 * X)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_kernel_values_beyond_the_range_of_the_parameters(call, dtype):
+    """Derivatives of 10³⁰ in single precision have products in double precision, and 10¹⁶⁰ in double have none."""
+    kernel = EmpiricalNTK(lambda w, x: (x @ w[0]) @ w[1], (W[:, :2].astype(dtype), jnp.eye(2, dtype=dtype)))
+    if dtype == "float32":
+        assert relative(getattr(kernel, call)(1e30 * X), 1e60 * getattr(kernel, call)(X)) <= 1e-6
+        return
+    with pytest.raises(OverflowError, match="the kernel value at index .* is too large for float64"):
+        getattr(kernel, call)(1e160 * X)
 
 
 def test_points_too_large_for_single_precision():

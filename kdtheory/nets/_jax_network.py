@@ -88,8 +88,8 @@ class JaxNetwork(Network):
             return np.asarray(_push_forward(self._f, self._params, batch, tangents))[:, : len(points)]
 
     def device_product(self, left: Array, right: Array, panel: int) -> np.ndarray:
-        """`left rightᵀ` of two matrices of an accelerator, summed over panels of columns first."""
-        with self._precision():
+        """`left rightᵀ` of two matrices of an accelerator, in double precision, a panel of columns at a time."""
+        with _double_precision():
             return np.asarray(_panel_product(left, right, panel))
 
     def _count(self, points: np.ndarray) -> int:
@@ -114,11 +114,14 @@ class JaxNetwork(Network):
         return got[1] if len(got) == 2 else 1
 
     def _precision(self) -> contextlib.AbstractContextManager[Any]:
-        """Let this thread compute in double precision if the parameters do, under the name that this jax has for it."""
-        if self.dtype != np.float64:
-            return contextlib.nullcontext()
-        library: Any = jax
-        return (library.enable_x64 if hasattr(jax, "enable_x64") else library.experimental.enable_x64)(True)
+        """Let this thread compute in double precision if the parameters do."""
+        return _double_precision() if self.dtype == np.float64 else contextlib.nullcontext()
+
+
+def _double_precision() -> contextlib.AbstractContextManager[Any]:
+    """Let this thread compute in double precision, under the name that this jax has for it."""
+    library: Any = jax
+    return (library.enable_x64 if hasattr(jax, "enable_x64") else library.experimental.enable_x64)(True)
 
 
 class _Hashable:
@@ -175,12 +178,18 @@ def _push_forward(f: Function, params: Any, batch: Array, tangents: list[Array])
 
 @partial(jax.jit, static_argnums=2)
 def _panel_product(left: Array, right: Array, panel: int) -> Array:
-    missing = -left.shape[1] % panel if left.shape[1] > panel else 0
-    one, other = (
-        jnp.pad(each, ((0, 0), (0, missing))).reshape(len(each), -1, min(panel, each.shape[1] + missing))
-        for each in (left, right)
-    )
-    return jnp.sum(jnp.einsum("ipw,jpw->pij", one, other, precision="highest"), axis=0)
+    panel = min(panel, left.shape[1])
+    missing = -left.shape[1] % panel
+
+    def panels(each: Array) -> Array:
+        return jnp.moveaxis(jnp.pad(each, ((0, 0), (0, missing))).reshape(len(each), -1, panel), 1, 0)
+
+    def add(total: Array, pair: tuple[Array, Array]) -> tuple[Array, None]:
+        one, other = (each.astype(jnp.float64) for each in pair)
+        return total + one @ other.T, None
+
+    total = jnp.zeros((len(left), len(right)), dtype=jnp.float64)
+    return jax.lax.scan(add, total, (panels(left), panels(right)))[0]
 
 
 def _require_leaf(path: str, leaf: Any) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 
 from kdtheory._typing import Array
 
-_PANEL = 2**12
-"""Parameters whose products are added in the network's precision; further sums are of double precision."""
+_PANEL_NUMBERS = 2**17
+"""Of one panel of derivatives, as it is made double for its product."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,13 @@ class Network(ABC):
 
     @abstractmethod
     def device_product(self, left: Array, right: Array, panel: int) -> np.ndarray:
-        """`left rightᵀ` of two matrices of an accelerator, summed over panels of columns first."""
+        """`left rightᵀ` of two matrices of an accelerator, in double precision, a panel of columns at a time."""
 
     def inner_products(self, left: Derivatives, right: Derivatives, *, joint: bool) -> np.ndarray:
-        """Sum over parameters, and unless joint over outputs: (b, c), or (b·s, c·s), of double precision."""
+        """Sum over parameters, and unless joint over outputs: (b, c), or (b·s, c·s), in double precision.
+
+        So what comes out is as positive semi-definite as double precision is, whatever the derivatives'.
+        """
 
         def matrix(array: Array) -> Array:
             return array.reshape(-1, array.shape[-1]) if joint else array.reshape(len(array), -1)
@@ -84,14 +87,16 @@ class Network(ABC):
         total: Any = 0.0
         for one, other in zip(left, right, strict=True):
             if isinstance(one, Outer):
-                inputs = self._product(one.inputs, other.inputs)
+                inputs = self._product(one.inputs, one.inputs if other is one else other.inputs)
                 if joint:
                     outputs = one.sensitivities.shape[1]
                     inputs = np.repeat(np.repeat(inputs, outputs, axis=0), outputs, axis=1)
-                inputs *= self._product(matrix(one.sensitivities), matrix(other.sensitivities))
+                here = matrix(one.sensitivities)
+                inputs *= self._product(here, here if other is one else matrix(other.sensitivities))
                 total = total + inputs
             else:
-                total = total + self._product(matrix(one), matrix(other))
+                here = matrix(one)
+                total = total + self._product(here, here if other is one else matrix(other))
         return np.asarray(total)
 
     def squared_norms(self, derivatives: Derivatives, *, joint: bool) -> np.ndarray:
@@ -101,7 +106,7 @@ class Network(ABC):
             rows = array.reshape(-1, array.shape[-1]) if joint else array.reshape(len(array), -1)
             if isinstance(rows, np.ndarray):
                 return np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
-            return np.concatenate([self.device_product(row[None], row[None], _PANEL)[0] for row in rows])
+            return np.concatenate([self.device_product(row[None], row[None], _PANEL_NUMBERS)[0] for row in rows])
 
         total: Any = 0.0
         for each in derivatives:
@@ -114,12 +119,14 @@ class Network(ABC):
         return np.asarray(total)
 
     def _product(self, left: Array, right: Array) -> np.ndarray:
+        width = max(1, _PANEL_NUMBERS // max(len(left), len(right)))
         if not isinstance(left, np.ndarray):
-            return self.device_product(left, right, _PANEL).astype(np.float64)
+            return self.device_product(left, right, width)
         if left.dtype == np.float64:
             return left @ right.T
         total = np.zeros((len(left), len(right)))
-        for start in range(0, left.shape[1], _PANEL):
-            panel = slice(start, start + _PANEL)
-            total += left[:, panel] @ right[:, panel].T
+        for start in range(0, left.shape[1], width):
+            one = left[:, start : start + width].astype(np.float64)
+            other = one if right is left else right[:, start : start + width].astype(np.float64)
+            total += one @ other.T
         return total

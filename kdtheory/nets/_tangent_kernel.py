@@ -75,7 +75,7 @@ class TangentKernel(Kernel):
         Returns
         -------
         array of shape (n, m)
-            Of the type of the parameters, float32 or float64.
+            In double precision, whatever the parameters are of: positive semi-definite to its rounding.
 
         Raises
         ------
@@ -89,12 +89,12 @@ class TangentKernel(Kernel):
         Notes
         -----
         Cost: `n·m·k·P` for k outputs and P parameters, half of it for Y=None, in matrix products; less by a factor of
-        about a layer's width for dense layers, see `EmpiricalNTK`. Products of float32 are added in double precision.
+        about a layer's width for dense layers, see `EmpiricalNTK`. Products of float32 derivatives are exact.
         """
         points, others = self._two_sets(X, Y)
         network, combinations = self.network, self._combinations(points)
         step, at_once = self._plan(points, len(combinations), n_others=0 if Y is None else len(others))
-        total = np.zeros((len(points), len(others)), dtype=self.network.dtype if at_once >= len(combinations) else "f8")
+        total = np.zeros((len(points), len(others)))
         diagonal = np.zeros(len(points))
         for some in tiles(len(combinations), at_once):
             blocks = self._blocks(points, None if Y is None else others, combinations[some], step)
@@ -209,7 +209,7 @@ class TangentKernel(Kernel):
         points, others = self._two_sets(X, Y)
         k = self._n_outputs(points)
         step, _ = self._plan(points, k, n_others=0 if Y is None else len(others), joint=True)
-        total = np.empty((len(points) * k, len(others) * k), dtype=self.network.dtype)
+        total = np.empty((len(points) * k, len(others) * k))
         diagonal = np.empty(len(points) * k)
         for rows, columns, left, right in self._blocks(points, None if Y is None else others, np.eye(k), step):
             wide, high = (slice(each.start * k, each.stop * k) for each in (columns, rows))
@@ -264,8 +264,7 @@ class TangentKernel(Kernel):
     def _scaled(self, total: np.ndarray, X: np.ndarray, *, joint: bool) -> np.ndarray:
         if self.outputs == "mean" and not joint:
             total /= self._n_outputs(X)
-        with np.errstate(over="ignore"):  # refused by name where it leaves the package
-            return total.astype(self.network.dtype, copy=False)
+        return total
 
     def _finished(self, total: np.ndarray, diagonal: np.ndarray | None, X: np.ndarray, *, joint: bool) -> np.ndarray:
         """Scale, and with a diagonal mirror what lies below it."""

@@ -23,7 +23,8 @@ class EmpiricalNTK(TangentKernel):
         `f(params, x)` gives outputs of shape (n, k), or (n,), of a batch of n points; each row depends on its point
         alone. A function defined once is compiled once: pass the same one again, not a new lambda.
     params : pytree of float32 or float64 arrays
-        What is differentiated. Everything is computed, and returned, in their type.
+        What is differentiated, in their type. Gram matrices are products of these derivatives in double precision, so
+        that spectra and small ridges lose nothing more; operators keep to the type of the parameters.
     outputs : {"mean", "trace", "sum"} or int, default "mean"
         What becomes of k outputs: the mean of their kernels, as neural-tangents gives it by default; the sum of their
         kernels; the kernel of the sum of the outputs; or the kernel of one of them, by its index. `joint_gram` keeps
@@ -43,11 +44,11 @@ class EmpiricalNTK(TangentKernel):
 
     Notes
     -----
-    By contraction of Jacobians in blocks, symmetric half only: `n²·k·P/2` products for P parameters, summed in double
+    By contraction of Jacobians in blocks, symmetric half only: `n²·k·P/2` products for P parameters, in double
     precision. Weights that a function uses once, in a product with the vector of one point, are never expanded: their
     derivatives are outer products of inputs and sensitivities, and their kernel is the product of two small Gram
     matrices, `Σ_layers (A Aᵀ)∘(D Dᵀ)`, at the cost of `n²·(inputs + k·outputs)/2` for a layer. Convolutions and
-    recurrent weights are expanded. Gram matrices of float32 parameters are as positive semi-definite as float32 is.
+    recurrent weights are expanded.
 
     With equinox: `params, static = eqx.partition(model, eqx.is_inexact_array)` and
     `f = lambda params, x: jax.vmap(eqx.combine(params, static))(x)`. With flax: `graph, params, rest =
@@ -73,7 +74,7 @@ class EmpiricalNTK(TangentKernel):
     EmpiricalNTK(f, n_parameters=9, dtype=float32, outputs='mean')
     >>> kernel.gram([[0.0, 0.0], [1.0, -1.0]])
     array([[0., 0.],
-           [0., 6.]], dtype=float32)
+           [0., 6.]])
     """
 
     f: Callable[[Any, Any], Any]

@@ -59,7 +59,7 @@ class ModuleNTK(TangentKernel):
     >>> import torch
     >>> ModuleNTK(torch.nn.Linear(2, 1)).gram([[0.0, 0.0], [1.0, 2.0]])
     array([[1., 1.],
-           [1., 6.]], dtype=float32)
+           [1., 6.]])
     """
 
     module: torch.nn.Module
@@ -179,10 +179,10 @@ class TorchNetwork(Network):
         return np.asarray(pushed.detach().cpu())
 
     def device_product(self, left: Array, right: Array, panel: int) -> np.ndarray:
-        """`left rightᵀ` of two matrices of an accelerator, summed over panels of columns first."""
+        """`left rightᵀ` of two matrices of an accelerator, in double precision, a panel of columns at a time."""
         total = torch.zeros(len(left), len(right), dtype=torch.float64, device=left.device)
         for start in range(0, left.shape[1], panel):
-            total += left[:, start : start + panel] @ right[:, start : start + panel].T
+            total += left[:, start : start + panel].double() @ right[:, start : start + panel].double().T
         return np.asarray(total.cpu())
 
     def _count(self, points: np.ndarray) -> int:
