@@ -12,7 +12,7 @@ from kdtheory._interop import to_numpy
 from kdtheory._typing import Array
 from kdtheory._validation import require_array, require_labels, require_ndim, require_positive
 
-_BLOCK = 2**18
+_BLOCK = 2**16
 """Numbers in a block of rows, so that the work of a million rows stays in the cache."""
 
 _LARGEST = 1e300
@@ -78,9 +78,10 @@ def require_classes(name: str, value: Any, logits: Array) -> np.ndarray:
 
 def map_rows(function: Callable[..., np.ndarray], *arrays: Array) -> np.ndarray:
     """Values of `function` for blocks of rows of all `arrays`, as numpy arrays, put together."""
-    rows = max(1, _BLOCK // int(arrays[0].shape[1]))
-    starts = range(0, int(arrays[0].shape[0]), rows)
-    return np.concatenate([function(*(_block(array, start, start + rows) for array in arrays)) for start in starts])
+    n, n_classes = (int(size) for size in arrays[0].shape)
+    rows = max(1, _BLOCK // n_classes)
+    bounds = [(start, min(start + rows, n)) for start in range(0, n, rows)]
+    return np.concatenate([function(*(_block(array, start, stop) for array in arrays)) for start, stop in bounds])
 
 
 def _block(array: Array, start: int, stop: int) -> np.ndarray:

@@ -253,33 +253,39 @@ def _divergences(teacher: Any, student: Any, temperature: float) -> np.ndarray:
 
 
 def _block_divergences(teacher: np.ndarray, student: np.ndarray, temperature: float) -> np.ndarray:
-    p = softmax(teacher, temperature)
-    log_p = p.log_probabilities
-    d = _log_ratios(teacher, student, p.top, log_p, temperature)
+    p, q = softmax(teacher, temperature), softmax(student, temperature)
+    log_p, log_q = p.log_probabilities, q.log_probabilities
     probabilities = np.exp(log_p)
+    d = _changes(teacher, student, p.top) / temperature
+    d -= _normalisers(d, probabilities, log_p, log_q, p.top)[:, None]
     near = np.clip(d, -_SERIES_UP_TO, _SERIES_UP_TO)
     by_series = probabilities * near**2 * np.polynomial.polynomial.polyval(near, _EXPONENTIAL_REMAINDER)
-    directly = np.exp(np.minimum(log_p + d, 0.0)) - probabilities * (1.0 + d)
-    return np.sum(np.where(near == d, by_series, directly), axis=1)
+    return np.sum(np.where(near == d, by_series, np.exp(log_q) - probabilities * (1.0 + d)), axis=1)
 
 
-def _log_ratios(
-    teacher: np.ndarray, student: np.ndarray, top: np.ndarray, log_p: np.ndarray, temperature: float
-) -> np.ndarray:
-    """`log q − log p`, as exact where it is tiny as elsewhere."""
+def _changes(teacher: np.ndarray, student: np.ndarray, top: np.ndarray) -> np.ndarray:
+    """Student's logits less the teacher's, relative to those of the teacher's top class, to the last digit.
+
+    That class has at least the probability `1/n_classes`, so that rounding is small beside the spread of the changes.
+    """
     rows = np.arange(len(teacher))
     difference, error = two_sum(student, -teacher)
-    # Relative to the top class, whose probability is at least 1/n_classes, so that rounding is small beside the spread.
-    change = (difference - difference[rows, top][:, None]) + (error - error[rows, top][:, None])
-    change /= temperature
-    probabilities = np.exp(log_p)
+    return (difference - difference[rows, top][:, None]) + (error - error[rows, top][:, None])
+
+
+def _normalisers(
+    changes: np.ndarray, probabilities: np.ndarray, log_p: np.ndarray, log_q: np.ndarray, top: np.ndarray
+) -> np.ndarray:
+    """`log Σ p exp(change)` of every row, as exact where it is tiny as elsewhere."""
+    rows = np.arange(len(changes))
+    lift = log_p[rows, top] - log_q[rows, top]
     with np.errstate(over="ignore"):
-        grown = np.where(
-            change <= 1.0, probabilities * np.expm1(np.minimum(change, 1.0)), np.exp(log_p + change) - probabilities
+        growth = np.sum(
+            np.where(
+                changes <= 1.0,
+                probabilities * np.expm1(np.minimum(changes, 1.0)),
+                np.exp(log_q + lift[:, None]) - probabilities,
+            ),
+            axis=1,
         )
-        growth = np.sum(grown, axis=1)
-    normaliser = np.log1p(np.minimum(growth, 1.0))
-    far = growth > 1.0
-    q = softmax(student[far], temperature)
-    normaliser[far] = log_p[far, top[far]] - q.log_probabilities[np.arange(len(q.top)), top[far]]
-    return change - normaliser[:, None]
+    return np.where(growth > 1.0, lift, np.log1p(np.minimum(growth, 1.0)))
