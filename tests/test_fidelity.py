@@ -475,6 +475,15 @@ def test_resamples_without_a_slope_do_not_count():
     assert fit.slope == pytest.approx(slopes[1], rel=1e-12)
 
 
+def test_resamples_without_an_outlier_count():
+    """About a third: their points are close together, on a line of slope 2."""
+    x = np.append(1.0 + 1e-7 * np.arange(100.0) / 100.0, 1e3)
+    y = np.append(2.0 * x[:-1], 0.0)
+    fit = exaggeration_slope(two_classes(x), two_classes(y), 1.0)
+    assert abs(fit.slope) < 0.01
+    assert fit.interval[1] == pytest.approx(2.0, rel=1e-4)
+
+
 @pytest.mark.parametrize("size", [1e-200, 1e-8, 1e200])
 def test_slopes_do_not_depend_on_the_size_of_the_logits(size):
     rng = np.random.default_rng(0)
@@ -690,6 +699,7 @@ def test_equal_values_of_the_teacher_have_no_slope():
         (lambda: agreement_bounds(0.5, -0.5), "student_accuracy must be >= 0, got -0.5"),
         (lambda: reliability_diagram(GOOD, [0, 1], 0), "n_bins must be >= 1, got 0"),
         (lambda: predictive_entropies([[1e299, 0.0]], temperature=0.01), "logits must be at most 1e300 in size"),
+        (lambda: predictive_entropies([[0.0, -1e301]]), "logits must be at most 1e300 in size"),
     ],
 )
 def test_other_wrong_arguments_are_named(call, message):
