@@ -281,7 +281,8 @@ def test_students_of_equal_noise_are_joined_and_about_equal(drawn, capsys):
 def test_figures_of_trials_say_how_many_there_are_and_what_their_bars_are(name, drawn, capsys):
     for figure in drawn(name, capsys)[0].values():
         (legend,) = figure.legends
-        expected = f"mean of {OF_TRIALS[name]} trials; bars and bands: ± 1 standard error"
+        shown = "bars" if name == "fig_ntk_vs_network" else "bars and bands"
+        expected = f"mean of {OF_TRIALS[name]} trials; {shown}: ± 1 standard error"
         assert legend.get_title().get_text() == expected
 
 
@@ -371,7 +372,7 @@ def test_scaling_draws_what_was_measured(drawn, capsys):
 
 def test_wide_networks_come_near_the_closed_form_with_the_root_of_their_width(drawn, capsys):
     figures, printed = drawn("fig_ntk_vs_network", capsys)
-    distances, _ = figures["ntk_vs_network"].axes
+    distances, teachers, students = figures["ntk_vs_network"].axes
     curves = [container.lines[0].get_ydata() for container in distances.containers]
     assert len(curves) == 4
     for curve in curves:
@@ -381,6 +382,12 @@ def test_wide_networks_come_near_the_closed_form_with_the_root_of_their_width(dr
     assert np.all(np.array(slopes[2:]) < -0.55)
     assert max(curve[-1] for curve in curves[:2]) < 0.1
     assert max(curve[-1] for curve in curves[2:]) < 0.03
+    for panel in (teachers, students):
+        (closed,) = (line for line in panel.lines if line.get_label() == "closed form")
+        widest = panel.containers[-1].lines[0]
+        steps, expected = (np.asarray(each, dtype=float) for each in closed.get_data())
+        theory = np.interp(np.log(np.asarray(widest.get_xdata(), dtype=float)), np.log(steps), expected)
+        assert np.max(np.abs(theory - widest.get_ydata())) < 0.01
 
 
 def test_networks_do_what_is_forecast_for_them(capsys):

@@ -66,8 +66,10 @@ def draw_oracle(axes: Axes, x: np.ndarray, trials: np.ndarray) -> None:
     axes.plot(x, np.mean(trials, axis=0), color="0.75", linewidth=2.4, label="oracle", zorder=0)
 
 
-def draw_legend(figure: Figure, panels: Sequence[Axes], *, n_trials: int, ncols: int) -> None:
-    """Draw one legend below panels of trials, each label once, with what their bars and bands are."""
+def draw_legend(
+    figure: Figure, panels: Sequence[Axes], *, n_trials: int, ncols: int, shown: str = "bars and bands"
+) -> None:
+    """Draw one legend below panels of trials, each label once, with what their bars and bands are, as `shown`."""
     entries: dict[str, Any] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -77,7 +79,7 @@ def draw_legend(figure: Figure, panels: Sequence[Axes], *, n_trials: int, ncols:
         list(entries),
         loc="outside lower center",
         ncols=ncols,
-        title=f"mean of {n_trials} trials; bars and bands: ± 1 standard error",
+        title=f"mean of {n_trials} trials; {shown}: ± 1 standard error",
         title_fontsize=7,
     )
 
