@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.util
 import sys
 from collections.abc import Iterator
 
@@ -35,6 +35,8 @@ def from_numpy(values: np.ndarray, *, like: Array) -> Array:
 @contextlib.contextmanager
 def double_precision() -> Iterator[None]:
     """Let JAX compute in double precision in this thread, under the name that its version has for that."""
+    if importlib.util.find_spec("jax") is None:
+        raise ModuleNotFoundError('this needs jax: pip install "kdtheory[jax]"')
     jax = importlib.import_module("jax")
     home = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
     with home.enable_x64(True):

@@ -5,6 +5,7 @@ Needs Dask: `pip install "kdtheory[distributed]"`. Scheduling, transport and rec
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import mmap
 import uuid
@@ -14,6 +15,10 @@ from functools import lru_cache
 from typing import Any, SupportsFloat
 
 import numpy as np
+
+if importlib.util.find_spec("distributed") is None:
+    raise ModuleNotFoundError('kdtheory.distributed needs Dask: pip install "kdtheory[distributed]"')
+
 from distributed import Client, Future
 from distributed.client import CancelledError
 from distributed.scheduler import KilledWorker, NoValidWorkerError, NoWorkerError

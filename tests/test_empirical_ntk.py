@@ -424,3 +424,36 @@ def test_kernel_values_beyond_the_range_of_the_parameters(call, dtype):
 def test_points_too_large_for_single_precision():
     with pytest.raises(ValueError, match="X must be finite, got inf in row 0"):
         EmpiricalNTK(lambda w, x: x @ w, W.astype("float32")).gram(1e300 * X)
+
+
+def test_a_function_of_its_points_alone_is_refused():
+    with pytest.raises(ValueError, match="f must return what depends on its params, got a function of its points"):
+        EmpiricalNTK(lambda _, x: x @ W, W).gram(X)
+
+
+@pytest.mark.parametrize("points", [X[:1], np.repeat(X[:1], 3, axis=0)])
+def test_rows_that_depend_on_others_are_seen_whatever_the_points(points):
+    with pytest.raises(ValueError, match="f must return rows that depend on their own points alone"):
+        EmpiricalNTK(lambda w, x: (x - x.mean(0)) @ w, W).gram(points)
+
+
+def test_errors_of_the_function_say_how_it_was_called():
+    with pytest.raises(TypeError) as error:
+        EmpiricalNTK(lambda w, x: w["a"] @ x, W).gram(X)
+    assert error.value.__notes__[-1] == "f(params, x) was called with its params and points x of shape (2, 6)"
+
+
+def test_images_without_their_shape_are_told_what_to_pass():
+    with pytest.raises(ValueError, match=r"X must have a vector in each row, got shape .9, 2, 3.: pass input_shape="):
+        EmpiricalNTK(lambda w, x: x @ w, W).gram(X.reshape(9, 2, 3))
+
+
+def test_missing_libraries_are_named_with_what_to_install(monkeypatch):
+    import kdtheory.nets
+
+    def missing(_):
+        raise ModuleNotFoundError("No module named 'torch._C'", name="torch._C")
+
+    monkeypatch.setattr(kdtheory.nets.importlib, "import_module", missing)
+    with pytest.raises(ModuleNotFoundError, match=r'ModuleNTK needs torch: pip install "kdtheory\[torch\]"'):
+        _ = kdtheory.nets.ModuleNTK

@@ -26,7 +26,15 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'kdtheory.nets' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"kdtheory.nets.{_MODULES[name]}"), name)
+    try:
+        return getattr(importlib.import_module(f"kdtheory.nets.{_MODULES[name]}"), name)
+    except ModuleNotFoundError as error:
+        library = str(error.name).partition(".")[0]
+        if library == "kdtheory":
+            raise
+        extra = "torch" if library == "torch" else "nets"
+        message = f'kdtheory.nets.{name} needs {library}: pip install "kdtheory[{extra}]"'
+        raise ModuleNotFoundError(message, name=library) from error
 
 
 def __dir__() -> list[str]:

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 
+from kdtheory._interop import double_precision
 from kdtheory._typing import Array
 from kdtheory.nets._dense_layers import DenseLayers
 from kdtheory.nets._network import Derivatives, Network, Outer
@@ -89,11 +89,16 @@ class JaxNetwork(Network):
 
     def device_product(self, left: Array, right: Array, panel: int) -> np.ndarray:
         """`left rightᵀ` of two matrices of an accelerator, in double precision, a panel of columns at a time."""
-        with _double_precision():
+        with double_precision():
             return np.asarray(_panel_product(left, right, panel))
 
     def _count(self, points: np.ndarray) -> int:
-        shape = jax.eval_shape(self._f, self._params, _Shape(points.shape, self.dtype))
+        try:
+            traced = jax.make_jaxpr(self._f, return_shape=True)(self._params, _Shape(points.shape, self.dtype))
+        except Exception as error:
+            error.add_note(f"f(params, x) was called with its params and points x of shape {points.shape}")
+            raise
+        jaxpr, shape = traced
         got = getattr(shape, "shape", None)
         if got is None or len(got) not in (1, 2) or got[0] != len(points) or math.prod(got) == 0:
             given = jax.tree.structure(shape) if got is None else f"shape {got}"
@@ -103,25 +108,20 @@ class JaxNetwork(Network):
             )
         if np.dtype(shape.dtype) not in (np.float32, np.float64):
             raise TypeError(f"f must return real numbers of float32 or float64, got {shape.dtype}")
-        if len(points) > 1:
-            both = _together_and_alone(self._f, self._params, jnp.asarray(points))
-            together, alone = (np.asarray(each) for each in both)
-            if np.max(np.abs(together - alone)) > 1e3 * np.finfo(self.dtype).eps * np.max(np.abs(alone)):
-                raise ValueError(
-                    "f must return rows that depend on their own points alone, got others for each point than for"
-                    " two together: batch normalisation must use its running averages"
-                )
+        if not _depends_on(jaxpr.jaxpr, len(jax.tree.leaves(self._params))):
+            raise ValueError("f must return what depends on its params, got a function of its points alone")
+        both = _together_and_alone(self._f, self._params, jnp.asarray(_two_that_differ(points)))
+        together, alone = (np.asarray(each) for each in both)
+        if np.max(np.abs(together - alone)) > 1e3 * np.finfo(self.dtype).eps * np.max(np.abs(alone)):
+            raise ValueError(
+                "f must return rows that depend on their own points alone, got others for each point than for"
+                " two together: batch normalisation must use its running averages"
+            )
         return got[1] if len(got) == 2 else 1
 
     def _precision(self) -> contextlib.AbstractContextManager[Any]:
         """Let this thread compute in double precision if the parameters do."""
-        return _double_precision() if self.dtype == np.float64 else contextlib.nullcontext()
-
-
-def _double_precision() -> contextlib.AbstractContextManager[Any]:
-    """Let this thread compute in double precision, under the name that this jax has for it."""
-    library: Any = jax
-    return (library.enable_x64 if hasattr(jax, "enable_x64") else library.experimental.enable_x64)(True)
+        return double_precision() if self.dtype == np.float64 else contextlib.nullcontext()
 
 
 class _Hashable:
@@ -192,12 +192,30 @@ def _panel_product(left: Array, right: Array, panel: int) -> Array:
     return jax.lax.scan(add, total, (panels(left), panels(right)))[0]
 
 
+def _two_that_differ(points: np.ndarray) -> np.ndarray:
+    """Two points of which one could change what is computed for the other."""
+    if len(points) > 1 and np.any(points[0] != points[1]):
+        return points[:2]
+    return np.stack([points[0], points[0] + 1.0])
+
+
+def _depends_on(jaxpr: Any, n_params: int) -> bool:
+    """Whether what a function gives is computed from any of its first arguments."""
+    reached = set(jaxpr.invars[:n_params])
+    for equation in jaxpr.eqns:
+        if any(not hasattr(variable, "val") and variable in reached for variable in equation.invars):
+            reached.update(equation.outvars)
+    return any(not hasattr(variable, "val") and variable in reached for variable in jaxpr.outvars)
+
+
 def _require_leaf(path: str, leaf: Any) -> None:
     dtype = getattr(leaf, "dtype", None)
     if dtype is None or not hasattr(leaf, "shape"):
         raise TypeError(f"{path} must be an array of float32 or float64, got {leaf!r}: keep the rest in f")
     if dtype not in (np.float32, np.float64):
-        raise TypeError(f"{path} must be an array of float32 or float64, got {dtype}: keep the rest in f")
+        other = type(leaf).__module__.partition(".")[0] == "torch"
+        advice = "ModuleNTK takes modules of PyTorch" if other else "keep the rest in f"
+        raise TypeError(f"{path} must be an array of float32 or float64, got {dtype}: {advice}")
     finite = np.isfinite(np.asarray(leaf))
     if not finite.all():
         where = tuple(int(index) for index in np.unravel_index(np.argmin(finite), finite.shape))

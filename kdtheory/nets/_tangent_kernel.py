@@ -344,6 +344,9 @@ class TangentKernel(Kernel):
         shape = self.input_shape
         if shape is not None and np.ndim(value) == len(shape) + 1 and np.shape(value)[1:] == shape:
             value = np.reshape(require_array(name, value), (len(value), -1))
+        if np.ndim(value) > 2:
+            advice = f"pass input_shape={np.shape(value)[1:]}" if shape is None else f"input_shape is {shape}"
+            raise ValueError(f"{name} must have a vector in each row, got shape {np.shape(value)}: {advice}")
         points = require_points(name, value)
         if shape is not None and math.prod(shape) != points.shape[1]:
             raise ValueError(
