@@ -174,6 +174,7 @@ def benchmarks(*arguments: str) -> None:
         (MAIN, "distributed", ("benchmarks/bench_distributed.py",)),
         (PEERS, "flow", ("benchmarks/bench_flow.py",)),
         (PEERS, "ntk", ("benchmarks/bench_ntk.py",)),
+        (PEERS, "empirical_ntk", ("benchmarks/bench_empirical_ntk.py",)),
     ):
         keep = ("--benchmark-enable", f"--benchmark-json={results / name}.json")
         run(environment.program("python"), "-m", "pytest", *files, *keep, *arguments)
