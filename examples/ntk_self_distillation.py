@@ -5,7 +5,8 @@ Two digits are told apart from labels of which a fifth are wrong. A network trai
 tangent kernel, the better the wider it is. So what students will gain, and from which mixture of labels and teacher,
 can be chosen on the kernel, in a second. Printed are, for a penalty that is too small, the label weights that are best
 by exact leave-one-out, the held-out error of every fit beside that of the best penalty alone, which does about as well
-as students, and the forecast for new images. Then networks of growing width are trained that way (none with `--widths 0`): they approach the forecast.
+as students, and the forecast for new images. Then networks of growing width are trained that way (none with
+`--widths 0`): they approach the forecast.
 """
 
 from __future__ import annotations
