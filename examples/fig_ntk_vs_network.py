@@ -197,7 +197,7 @@ def print_table(run: dict[str, np.ndarray], size: Size) -> None:
 
 def draw(run: dict[str, np.ndarray], size: Size) -> Figure:
     """Draw distances against widths, and errors of teachers and students against steps."""
-    figure, (left, *panels) = plt.subplots(1, 3, figsize=(7.0, 2.9), width_ratios=(1.25, 1.0, 1.0))
+    figure, (left, *panels) = plt.subplots(1, 3, figsize=(5.5, 2.9), width_ratios=(1.2, 1.0, 1.0))
     widths = np.array(size.widths, dtype=float)
     curves = {
         f"{model}, {label} kernel": run[f"{kernel} {model}"] for label, kernel in KERNELS.items() for model in MODELS
@@ -218,10 +218,10 @@ def draw(run: dict[str, np.ndarray], size: Size) -> Figure:
             style = {"marker": "o", "markersize": 3, "linestyle": "", "capsize": 1.5}
             axes.errorbar(size.steps, mean, error, color=color, label=f"width {size.widths[column]:,}", **style)
         axes.set(xscale="log", xlabel="steps", title=f"({'bc'[row]}) {MODELS[row]}s")
-    panels[0].set(ylabel="squared error, new images")
+    panels[0].set(ylabel="error on new images")
     panels[1].sharey(panels[0])
     panels[1].tick_params(labelleft=False)
-    draw_legend(figure, [left, *panels], n_trials=len(run["errors"]), ncols=3, shown="bars")
+    draw_legend(figure, [left, *panels], n_trials=len(run["errors"]), ncols=2, shown="bars")
     return figure
 
 
