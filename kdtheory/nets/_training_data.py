@@ -1,0 +1,114 @@
+"""Points, targets and weights of a training, checked; and the steps that are made of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kdtheory._validation import require_array, require_labels, require_probabilities, require_share
+from kdtheory.nets._steps import Step, batch_logits
+from kdtheory.nets.losses import DistillationLoss
+from kdtheory.nets.plan import TrainingPlan
+
+LabelWeight = float | Callable[[Any], Any]
+
+
+def require_points(X: Any) -> np.ndarray:
+    """Points in single precision."""
+    points = np.asarray(require_array("X", X), dtype=np.float32)
+    if points.ndim < 2:
+        raise ValueError(f"X must have shape (n, ...) with a point in each row, got {points.shape}")
+    return points
+
+
+def count_outputs(model: Any, points: np.ndarray, state: Any) -> int:
+    """Logits of a network for one of the points."""
+    if not callable(model):
+        raise TypeError(f"model must be a function of one point, got {model!r}")
+    shape = jax.eval_shape(lambda x: batch_logits(model, x, state)[0], jnp.asarray(points[:1]))
+    if getattr(shape, "ndim", None) != 2:
+        raise ValueError(f"model must give logits of shape (k,) for one point, got {getattr(shape, 'shape', shape)}")
+    return int(shape.shape[1])
+
+
+def require_targets(y: Any, n_points: int, n_outputs: int, loss: DistillationLoss) -> np.ndarray:
+    """Targets of shape (n, k), whether they come as such or as classes."""
+    if np.ndim(y) == 1:
+        classes = require_labels("y", y, n_points, n_outputs)
+        return np.eye(n_outputs, dtype=np.float32)[classes]
+    targets = require_array("y", y) if loss.kind == "squared" else require_probabilities("y", y)
+    if targets.shape != (n_points, n_outputs):
+        raise ValueError(
+            f"y must have shape ({n_points},) or ({n_points}, {n_outputs}), for as many points and outputs of the"
+            f" network, got {targets.shape}"
+        )
+    return np.asarray(targets, dtype=np.float32)
+
+
+def require_teacher_logits(logits: Any, n_points: int, n_outputs: int) -> np.ndarray | None:
+    """Check a teacher's logits, if there is one."""
+    if logits is None:
+        return None
+    wanted = np.asarray(require_array("teacher", logits), dtype=np.float32)
+    if wanted.shape != (n_points, n_outputs):
+        raise ValueError(
+            f"teacher must have logits of shape ({n_points}, {n_outputs}), as the student has them, got {wanted.shape}"
+        )
+    return wanted
+
+
+def require_label_weights(label_weight: LabelWeight | None, has_teacher: bool, n_steps: int) -> np.ndarray:
+    """Label weights of all steps."""
+    if label_weight is None:
+        label_weight = 0.0 if has_teacher else 1.0
+    if callable(label_weight):
+        found = np.array([float(label_weight(step)) for step in range(n_steps)])
+    else:
+        found = np.full(n_steps, require_share("label_weight", label_weight))
+    for step in np.flatnonzero(~((found >= 0.0) & (found <= 1.0)))[:1]:
+        raise ValueError(f"label_weight must be between 0 and 1, got {found[step]} at step {step}")
+    if not has_teacher and (found < 1.0).any():
+        raise ValueError(f"label_weight must be 1 without a teacher, got {found.min()}")
+    return found.astype(np.float32)
+
+
+def fingerprints(**parts: Any) -> dict[str, str]:
+    """Short digests of what a training is made from."""
+
+    def digest(value: Any) -> str:
+        if isinstance(value, np.ndarray):
+            content = str((value.shape, value.dtype)).encode() + np.ascontiguousarray(value).tobytes()
+        elif isinstance(value, TrainingPlan):  # functions have no lasting name, so augmentation is told by its own
+            named = {**vars(value), "augment": getattr(value.augment, "__qualname__", type(value.augment).__qualname__)}
+            content = repr(named).encode()
+        else:
+            content = repr(value).encode()
+        return hashlib.sha256(content).hexdigest()[:16]
+
+    return {name: digest(value) for name, value in parts.items()}
+
+
+def epoch_steps(plan: TrainingPlan, epoch: int, n_points: int, rates: np.ndarray, weights: np.ndarray) -> list[Step]:
+    """Give the steps of one epoch, over points in an order that depends on the plan's seed and the epoch alone."""
+    per_epoch, size = plan.steps_per_epoch(n_points), plan.batch_size or n_points
+    order = np.random.default_rng([plan.seed, epoch]).permutation(n_points).astype(np.int32)
+    first = epoch * per_epoch
+    return [
+        Step(
+            np.asarray(first + i, dtype=np.int32),
+            order[i * size : (i + 1) * size],
+            np.asarray(rates[first + i]),
+            np.asarray(weights[first + i]),
+        )
+        for i in range(per_epoch)
+    ]
+
+
+def is_finite(tree: Any) -> bool:
+    """Whether all arrays of a tree are finite."""
+    return all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree))

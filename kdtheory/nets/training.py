@@ -1,0 +1,267 @@
+"""Train a network on labels, on a teacher, or on both; recorded, reproducible, and resumed where it was killed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from kdtheory._validation import require_array
+from kdtheory.nets import _steps, _training_data, checkpoints
+from kdtheory.nets.losses import DistillationLoss
+from kdtheory.nets.plan import TrainingPlan
+
+_PREDICTED_AT_ONCE = 1024
+
+Observe = Callable[["Snapshot"], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A network during its training.
+
+    Attributes
+    ----------
+    model : equinox module
+    state : pytree or None
+        The network's own, if it has one.
+    epoch : int
+        Passes over the points so far.
+    """
+
+    model: Any
+    state: Any = field(default=None, repr=False)
+    epoch: int = 0
+
+    def logits(self, X: Any) -> np.ndarray:
+        """Logits of points, in batches.
+
+        Parameters
+        ----------
+        X : array of shape (n, ...)
+
+        Returns
+        -------
+        array of shape (n, k)
+        """
+        points = require_array("X", X)
+        blocks = [
+            np.asarray(_steps.predict(self.model, jnp.asarray(points[start : start + _PREDICTED_AT_ONCE]), self.state))
+            for start in range(0, len(points), _PREDICTED_AT_ONCE)
+        ]
+        return np.concatenate(blocks)
+
+
+@dataclass(frozen=True)
+class TrainingRun(Snapshot):
+    """A trained network, and how it came about.
+
+    Attributes
+    ----------
+    model, state, epoch
+        As in `Snapshot`.
+    history : DataFrame
+        A row for every epoch: `epoch` (from 1), `loss` and `accuracy` as they were while training, `learning_rate` and
+        `label_weight` of its first step, `seconds`, and every number that was observed at its end.
+    observed : dict of str to array
+        Every array that was observed, stacked along a first axis of `n_epochs + 1`: at the start, and after each epoch;
+        numbers too.
+    """
+
+    history: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
+    observed: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+
+
+def train(
+    model: Any,
+    X: Any,
+    y: Any,
+    *,
+    plan: TrainingPlan,
+    loss: DistillationLoss | None = None,
+    teacher: Any = None,
+    label_weight: _training_data.LabelWeight | None = None,
+    state: Any = None,
+    observe: Observe | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    log: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> TrainingRun:
+    """Train a network.
+
+    Parameters
+    ----------
+    model : equinox module
+        `model(x)` gives the k logits of one point; with a state, `model(x, state)` gives them and the new state.
+    X : array of shape (n, ...)
+        Points.
+    y : array of shape (n,) of int, or (n, k)
+        Classes from 0 to k - 1, or targets: probabilities for the cross-entropy.
+    plan : TrainingPlan
+        Optimiser, learning rates, batches, seed.
+    loss : DistillationLoss, optional
+        Default: cross-entropy at temperature 1.
+    teacher : array of shape (n, k), or Snapshot, optional
+        Logits of the teacher at the points; or the teacher, for its logits at what augmentation makes of them.
+    label_weight : float or callable, optional
+        Weight α of the labels in [0, 1], the teacher's is 1 - α; or a function of the step, such as
+        `optax.linear_schedule(0.0, 1.0, window, begin)`. Default: 0 with a teacher, 1 without.
+    state : pytree, optional
+        Of a network that has one; see `kdtheory.nets.ResNet`.
+    observe : callable, optional
+        Called with a `Snapshot` before the first epoch and after each; gives numbers and arrays by name.
+    checkpoint : path, optional
+        File that is replaced after every epoch. If it is there already, the training goes on from it, and ends with
+        the same bits as if it had never stopped.
+    log : path, optional
+        File `.csv` or `.parquet` (needs pyarrow) with the history, replaced after every epoch.
+    progress : bool, default False
+        Show a bar on standard error.
+
+    Returns
+    -------
+    TrainingRun
+
+    Raises
+    ------
+    ValueError, TypeError
+        For points or logits that are not finite, classes out of range, a teacher with another number of classes,
+        weights outside [0, 1], a label weight below 1 without a teacher, and a checkpoint that is cut short, of another
+        architecture, or of another plan or other data.
+    FloatingPointError
+        When the training diverges; the checkpoint keeps the last epoch that did not.
+
+    Notes
+    -----
+    A step is compiled once for a network, a loss and a shape, whatever the plan's rates and label weights; on a GPU,
+    and wherever nothing convolves, a whole epoch is one compiled loop. Points are shuffled by the plan's seed and the
+    number of the epoch, so nothing has to be remembered for a resumed run.
+
+    Examples
+    --------
+    >>> import jax
+    >>> from kdtheory.nets import MultilayerPerceptron
+    >>> X, y = np.array([[0.0], [1.0]]), np.array([0, 1])
+    >>> model = MultilayerPerceptron(1, 2, width=16, key=jax.random.key(0))
+    >>> run = train(model, X, y, plan=TrainingPlan(n_epochs=50, learning_rate=0.3))
+    >>> run.logits(X).argmax(axis=1).tolist()
+    [0, 1]
+    >>> student = train(model, X, y, plan=TrainingPlan(n_epochs=5), teacher=run.logits(X))
+    >>> student.history.columns.tolist()
+    ['epoch', 'loss', 'accuracy', 'learning_rate', 'label_weight', 'seconds']
+    """
+    loss = DistillationLoss() if loss is None else loss
+    live = teacher if isinstance(teacher, Snapshot) else None
+    points = _training_data.require_points(X)
+    n_outputs = _training_data.count_outputs(model, points, state)
+    labels = _training_data.require_targets(y, len(points), n_outputs, loss)
+    wanted = None if teacher is None else teacher if live is None else live.logits(points)
+    wanted = _training_data.require_teacher_logits(wanted, len(points), n_outputs)
+    weights = _training_data.require_label_weights(label_weight, teacher is not None, plan.n_steps(len(points)))
+    told = _training_data.fingerprints(plan=plan, loss=loss, X=points, y=labels, teacher=wanted, label_weight=weights)
+    now, rest = _steps.start(model, plan.gradient_transformation(), state)
+    setting = _steps.Setting(
+        rest,
+        plan.gradient_transformation(),
+        loss,
+        plan.augment,
+        None if live is None or plan.augment is None else (live.model, live.state),
+        jax.random.key(plan.seed),
+        *(jnp.asarray(each) for each in (points, labels, labels if wanted is None else wanted)),
+    )
+    at_once = jax.default_backend() != "cpu" or not _steps.has_convolution(model, jnp.asarray(points[0]), state)
+    book = _Book(told, checkpoint, log)
+    now = book.resume(now)
+    if not book.rows and observe is not None and not book.observed:
+        book.observe(observe(_snapshot(now, rest, 0)))
+    rates = plan.learning_rates(len(points))
+    epochs = range(len(book.rows), plan.n_epochs)
+    with tqdm(epochs, disable=not progress, initial=epochs.start, total=plan.n_epochs, unit="epoch") as bar:
+        for epoch in bar:
+            began = time.perf_counter()
+            steps = _training_data.epoch_steps(plan, epoch, len(points), rates, weights)
+            after, sums = _steps.run_epoch(now, setting, steps, at_once=at_once)
+            mean_loss, accuracy = (float(value) for value in sums.sum(axis=0, dtype=float) / len(points))
+            if not np.isfinite(mean_loss) or not _training_data.is_finite(after.params):
+                raise FloatingPointError(
+                    f"the loss must stay finite, got {mean_loss} in epoch {epoch + 1} at a learning rate of"
+                    f" {float(steps[0].learning_rate):.3g}"
+                )
+            now = after
+            row = {
+                "epoch": epoch + 1,
+                "loss": mean_loss,
+                "accuracy": accuracy,
+                "learning_rate": float(steps[0].learning_rate),
+                "label_weight": float(steps[0].label_weight),
+                "seconds": time.perf_counter() - began,
+            }
+            book.add(row, {} if observe is None else observe(_snapshot(now, rest, epoch + 1)), now)
+            bar.set_postfix(loss=f"{mean_loss:.3g}", accuracy=f"{accuracy:.3f}", refresh=False)
+    last = _snapshot(now, rest, plan.n_epochs)
+    observed = {name: np.stack(values) for name, values in book.observed.items()}
+    return TrainingRun(last.model, last.state, last.epoch, pd.DataFrame(book.rows), observed)
+
+
+class _Book:
+    """What is recorded of a training, in memory and in files."""
+
+    def __init__(self, told: dict[str, str], checkpoint: Any, log: Any) -> None:
+        self.told = told
+        self.rows: list[dict[str, Any]] = []
+        self.observed: dict[str, list[np.ndarray]] = {}
+        self._checkpoint = None if checkpoint is None else Path(checkpoint)
+        self._log = None if log is None else Path(log)
+        if self._log is not None and self._log.suffix not in (".csv", ".parquet"):
+            raise ValueError(f"log must end in .csv or .parquet, got {str(log)!r}")
+
+    def resume(self, progress: _steps.Progress) -> _steps.Progress:
+        if self._checkpoint is None or not self._checkpoint.exists():
+            return progress
+        trees, about = checkpoints.read(self._checkpoint, progress._asdict())
+        for what, digest in self.told.items():
+            if about.get("made_from", {}).get(what) != digest:
+                raise ValueError(
+                    f"checkpoint must be of this training, got {str(self._checkpoint)!r} of another {what}: remove the"
+                    " file to start again"
+                )
+        self.rows = about["rows"]
+        held = checkpoints.held_arrays(self._checkpoint, "observed:")
+        self.observed = {name: list(values) for name, values in held.items()}
+        return _steps.Progress(**trees)
+
+    def observe(self, found: Mapping[str, Any]) -> dict[str, float]:
+        arrays = {name: np.asarray(value) for name, value in found.items()}
+        if self.observed and arrays.keys() != self.observed.keys():
+            raise ValueError(f"observe must give the same names each time, got {sorted(arrays)}")
+        for name, array in arrays.items():
+            self.observed.setdefault(name, []).append(array)
+        return {name: float(array) for name, array in arrays.items() if array.ndim == 0}
+
+    def add(self, row: dict[str, Any], found: Mapping[str, Any], progress: _steps.Progress) -> None:
+        self.rows.append({**row, **self.observe(found)})
+        if self._checkpoint is not None:
+            stacked = {f"observed:{name}": np.stack(values) for name, values in self.observed.items()}
+            about = {"made_from": self.told, "rows": self.rows}
+            checkpoints.write(self._checkpoint, {**progress._asdict(), **stacked}, about)
+        if self._log is not None:
+            table, unfinished = pd.DataFrame(self.rows), self._log.with_name(self._log.name + ".unfinished")
+            if self._log.suffix == ".csv":
+                table.to_csv(unfinished, index=False)
+            else:
+                table.to_parquet(unfinished, index=False)
+            unfinished.replace(self._log)
+
+
+def _snapshot(progress: _steps.Progress, rest: Any, epoch: int) -> Snapshot:
+    return Snapshot(eqx.combine(progress.params, rest), progress.state, epoch)
