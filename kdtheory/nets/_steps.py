@@ -127,3 +127,9 @@ def start(model: Any, transformation: optax.GradientTransformation, state: Any) 
     """Progress before the first step, and what of the network is never trained."""
     params, rest = split(model)
     return Progress(params, transformation.init(params), state), rest
+
+
+@jax.jit
+def is_finite(params: Any) -> Array:
+    """Whether all arrays are finite."""
+    return jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 _FORMAT = "kdtheory training 1"
 
@@ -86,33 +87,42 @@ def load_network(path: PathLike, model: Tree, state: Any = None) -> Tree | tuple
 
 def write(path: PathLike, trees: Mapping[str, Any], about: Mapping[str, Any]) -> None:
     """Write the arrays of named trees and a description, and only then replace the file."""
+    arrays = {name: np.asarray(leaf, order="C") for tree, value in trees.items() for name, leaf in _arrays(tree, value)}
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
+        file.write(save(arrays, metadata={"format": _FORMAT, "about": json.dumps(dict(about))}))
+        file.flush()
+        os.fsync(file.fileno())  # else a machine that stops could keep the new name and lose what it names
+
+
+@contextlib.contextmanager
+def replacing(path: PathLike) -> Iterator[Path]:
+    """Give a path to write to, which replaces the file once that is done."""
     path = Path(path)
     unfinished = path.with_name(path.name + ".unfinished")
-    arrays = {name: np.asarray(leaf) for tree, value in trees.items() for name, leaf in _arrays(tree, value)}
     try:
-        save_file(arrays, unfinished, metadata={"format": _FORMAT, "about": json.dumps(dict(about))})
+        yield unfinished
         unfinished.replace(path)
-    except SafetensorError as error:
-        raise OSError(f"{path} cannot be written: {error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise
 
 
-def read(path: PathLike, trees: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read named trees of the shapes of `trees`, and the description."""
+def read(path: PathLike, trees: Mapping[str, Any], *, name: str = "path") -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read named trees of the shapes of `trees`, and the description; errors call the argument `name`."""
     path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"path must be a file, got {str(path)!r}")
+    if not path.is_file():
+        raise FileNotFoundError(f"{name} must be a file, got {str(path)!r}")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
-            held = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            held = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except SafetensorError as error:
-        raise ValueError(f"path must be a whole file of a training, got {str(path)!r}: {error}") from error
+        raise ValueError(f"{name} must be a whole file of a training, got {str(path)!r}: {error}") from error
     if metadata.get("format") != _FORMAT:
-        raise ValueError(f"path must be a file of a training, got {str(path)!r} of format {metadata.get('format')!r}")
-    filled = {tree: _filled(path, tree, value, held) for tree, value in trees.items()}
-    return filled, json.loads(metadata["about"])
+        raise ValueError(f"{name} must be a file of a training, got {str(path)!r} of format {metadata.get('format')!r}")
+    given = f"{name} must hold the architecture that is given, got {str(path)!r}"
+    return {tree: _filled(given, tree, value, held) for tree, value in trees.items()}, json.loads(metadata["about"])
 
 
 def held_arrays(path: PathLike, prefix: str) -> dict[str, np.ndarray]:
@@ -127,19 +137,18 @@ def _arrays(tree: str, value: Any) -> list[tuple[str, Any]]:
     return [(tree + jax.tree_util.keystr(path), leaf) for path, leaf in leaves if _is_array(leaf)]
 
 
-def _filled(path: Path, tree: str, value: Any, held: Mapping[str, np.ndarray]) -> Any:
+def _filled(given: str, tree: str, value: Any, held: Mapping[str, np.ndarray]) -> Any:
     expected = dict(_arrays(tree, value))
-    unknown = sorted(name for name in held if _of_tree(name, tree) and name not in expected)
     for name, leaf in expected.items():
         if name not in held:
-            raise ValueError(f"path must hold the architecture that is given, got {str(path)!r} without {name}")
+            raise ValueError(f"{given} without {name}")
         if held[name].shape != leaf.shape or held[name].dtype != leaf.dtype:
             raise ValueError(
-                f"path must hold the architecture that is given, got {str(path)!r} with {name} of"
-                f" {held[name].dtype}{list(held[name].shape)} for {leaf.dtype}{list(leaf.shape)}"
+                f"{given} with {name} of {held[name].dtype}{list(held[name].shape)} for {leaf.dtype}{list(leaf.shape)}"
             )
-    if unknown:
-        raise ValueError(f"path must hold the architecture that is given, got {str(path)!r} with {unknown[0]} too")
+    for name in sorted(held):
+        if _of_tree(name, tree) and name not in expected:
+            raise ValueError(f"{given} with {name} too")
     leaves, structure = jax.tree_util.tree_flatten_with_path(value)
     return jax.tree.unflatten(
         structure,

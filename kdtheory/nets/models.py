@@ -362,8 +362,9 @@ def _normalised(layer: Any, x: Array, state: Any) -> tuple[Array, Any]:
     return layer(x, state)
 
 
+# Of layers the shapes alone are equinox's: drawing weights that are replaced at once would take seconds to compile.
 def _dense(n_inputs: int, n_outputs: int, *, gain: float, key: Key) -> eqx.nn.Linear:
-    layer = eqx.nn.Linear(n_inputs, n_outputs, key=key)
+    layer = eqx.filter_eval_shape(eqx.nn.Linear, n_inputs, n_outputs, key=key)
     weights = jax.random.normal(key, layer.weight.shape) * math.sqrt(gain / n_inputs)
     return eqx.tree_at(lambda each: (each.weight, each.bias), layer, (weights, jnp.zeros(n_outputs)))
 
@@ -371,7 +372,9 @@ def _dense(n_inputs: int, n_outputs: int, *, gain: float, key: Key) -> eqx.nn.Li
 def _convolution(
     inside: int, outside: int, size: int, *, stride: int = 1, padding: Any = "SAME", bias: bool = True, key: Key
 ) -> eqx.nn.Conv2d:
-    layer = eqx.nn.Conv2d(inside, outside, size, stride=stride, padding=padding, use_bias=bias, key=key)
+    layer = eqx.filter_eval_shape(
+        eqx.nn.Conv2d, inside, outside, size, stride=stride, padding=padding, use_bias=bias, key=key
+    )
     weights = jax.random.normal(key, layer.weight.shape) * math.sqrt(2.0 / (inside * size**2))
     layer = eqx.tree_at(lambda each: each.weight, layer, weights)
     return eqx.tree_at(lambda each: each.bias, layer, jnp.zeros((outside, 1, 1))) if bias else layer

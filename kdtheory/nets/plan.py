@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
+from kdtheory._interop import double_precision
 from kdtheory._typing import Array
 from kdtheory._validation import (
     require_momentum,
@@ -68,8 +72,8 @@ class TrainingPlan:
     --------
     >>> plan = TrainingPlan(n_epochs=4, batch_size=2, learning_rate=1.0, schedule="cosine", warm_up_epochs=1)
     >>> plan.learning_rates(4)
-    array([0.        , 0.5       , 1.        , 0.9330127 , 0.75      ,
-           0.5       , 0.25      , 0.06698731], dtype=float32)
+    array([0.       , 0.5      , 1.       , 0.9330127, 0.75     , 0.5      ,
+           0.25     , 0.0669873])
     """
 
     n_epochs: int
@@ -131,12 +135,13 @@ class TrainingPlan:
         if self.schedule == "cosine":
             after = optax.cosine_decay_schedule(self.learning_rate, total - warm_up)
         elif self.schedule == "step":
-            falls = {round(epoch * per_epoch) - warm_up: self.decay_factor for epoch in self.decay_epochs}
-            after = optax.piecewise_constant_schedule(self.learning_rate, falls)
+            falls = Counter(round(epoch * per_epoch) - warm_up for epoch in self.decay_epochs)
+            factors = {step: self.decay_factor**count for step, count in falls.items()}
+            after = optax.piecewise_constant_schedule(self.learning_rate, factors)
         if warm_up:
             rise = optax.linear_schedule(0.0, self.learning_rate, warm_up)
             after = optax.join_schedules([rise, after], [warm_up])
-        return np.asarray(after(np.arange(total)) + np.zeros(total), dtype=np.float32)
+        return values_of_steps(after, total)
 
     def gradient_transformation(self) -> optax.GradientTransformation:
         """Make optax's transformation of gradients, before the learning rate; the same object for equal plans."""
@@ -144,6 +149,12 @@ class TrainingPlan:
         return _transformation(
             self.optimiser, momentum, self.nesterov, float(self.weight_decay), self.clip_norm and float(self.clip_norm)
         )
+
+
+def values_of_steps(schedule: Callable[[Any], Any], n_steps: int) -> np.ndarray:
+    """Evaluate one of optax's schedules at all steps, in double precision."""
+    with double_precision():
+        return np.asarray(jax.vmap(lambda step: jnp.asarray(schedule(step), dtype=float))(jnp.arange(n_steps)))
 
 
 @cache

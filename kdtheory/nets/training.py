@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -16,8 +15,9 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from kdtheory._validation import require_array
-from kdtheory.nets import _steps, _training_data, checkpoints
+from kdtheory._validation import require_positive_integer
+from kdtheory.nets import _steps, _training_data
+from kdtheory.nets._record import Record
 from kdtheory.nets.losses import DistillationLoss
 from kdtheory.nets.plan import TrainingPlan
 
@@ -54,7 +54,7 @@ class Snapshot:
         -------
         array of shape (n, k)
         """
-        points = require_array("X", X)
+        points = _training_data.require_points(X, _training_data.trained_dtype(self.model))
         blocks = [
             np.asarray(_steps.predict(self.model, jnp.asarray(points[start : start + _PREDICTED_AT_ONCE]), self.state))
             for start in range(0, len(points), _PREDICTED_AT_ONCE)
@@ -71,8 +71,9 @@ class TrainingRun(Snapshot):
     model, state, epoch
         As in `Snapshot`.
     history : DataFrame
-        A row for every epoch: `epoch` (from 1), `loss` and `accuracy` as they were while training, `learning_rate` and
-        `label_weight` of its first step, `seconds`, and every number that was observed at its end.
+        A row for every epoch: `epoch` (from 1), `loss` and, of two outputs or more, `accuracy` as they were while
+        training, `learning_rate` and `label_weight` of its first step, `seconds` without those of what observes, and
+        every number that was observed at its end.
     observed : dict of str to array
         Every array that was observed, stacked along a first axis of `n_epochs + 1`: at the start, and after each epoch;
         numbers too.
@@ -92,6 +93,7 @@ def train(
     teacher: Any = None,
     label_weight: _training_data.LabelWeight | None = None,
     state: Any = None,
+    until: int | None = None,
     observe: Observe | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     log: str | os.PathLike[str] | None = None,
@@ -114,15 +116,18 @@ def train(
     teacher : array of shape (n, k), or Snapshot, optional
         Logits of the teacher at the points; or the teacher, for its logits at what augmentation makes of them.
     label_weight : float or callable, optional
-        Weight α of the labels in [0, 1], the teacher's is 1 - α; or a function of the step, such as
-        `optax.linear_schedule(0.0, 1.0, window, begin)`. Default: 0 with a teacher, 1 without.
+        Weight α of the labels in [0, 1], the teacher's is 1 - α; or a function of the step that JAX can trace, such
+        as `optax.linear_schedule(0.0, 1.0, window, begin)`, which switches from the teacher to the labels within a
+        window of steps. Default: 0 with a teacher, 1 without.
     state : pytree, optional
         Of a network that has one; see `kdtheory.nets.ResNet`.
+    until : int, optional
+        Stop after this epoch of the plan, for an early teacher; a checkpoint can go on from there. Default: the last.
     observe : callable, optional
         Called with a `Snapshot` before the first epoch and after each; gives numbers and arrays by name.
     checkpoint : path, optional
-        File that is replaced after every epoch. If it is there already, the training goes on from it, and ends with
-        the same bits as if it had never stopped.
+        File that is replaced after every epoch, with all that was observed. If it is there already, the training goes
+        on from it, and on the CPU ends with the same bits as if it had never stopped.
     log : path, optional
         File `.csv` or `.parquet` (needs pyarrow) with the history, replaced after every epoch.
     progress : bool, default False
@@ -143,9 +148,13 @@ def train(
 
     Notes
     -----
-    A step is compiled once for a network, a loss and a shape, whatever the plan's rates and label weights; on a GPU,
-    and wherever nothing convolves, a whole epoch is one compiled loop. Points are shuffled by the plan's seed and the
-    number of the epoch, so nothing has to be remembered for a resumed run.
+    A step is compiled once for a network, a loss and a shape, whatever the weights, the plan's rates and seed, and the
+    label weights; on a GPU, and wherever nothing convolves, a whole epoch is one compiled loop. Points are shuffled by
+    the plan's seed and the number of the epoch, so nothing has to be remembered for a resumed run. Points and targets
+    take the precision of the network: single, unless JAX has double precision switched on.
+
+    The loss is a mean over the points of a step. So full batches with "squared" and a weight decay μ tend to kernel
+    ridge regression with `ridge = n·μ`, where the network is linear in its weights.
 
     Examples
     --------
@@ -161,15 +170,23 @@ def train(
     ['epoch', 'loss', 'accuracy', 'learning_rate', 'label_weight', 'seconds']
     """
     loss = DistillationLoss() if loss is None else loss
-    live = teacher if isinstance(teacher, Snapshot) else None
-    points = _training_data.require_points(X)
+    last_epoch = plan.n_epochs if until is None else require_positive_integer("until", until)
+    if last_epoch > plan.n_epochs:
+        raise ValueError(f"until must be <= n_epochs = {plan.n_epochs}, got {until}")
+    dtype = _training_data.trained_dtype(model)
+    points = _training_data.require_points(X, dtype)
     n_outputs = _training_data.count_outputs(model, points, state)
-    labels = _training_data.require_targets(y, len(points), n_outputs, loss)
-    wanted = None if teacher is None else teacher if live is None else live.logits(points)
-    wanted = _training_data.require_teacher_logits(wanted, len(points), n_outputs)
+    labels = _training_data.require_targets(y, len(points), n_outputs, loss, dtype)
+    live = teacher if isinstance(teacher, Snapshot) else None
+    wanted = labels
+    if teacher is not None:
+        logits = teacher if live is None else live.logits(points)
+        wanted = _training_data.require_teacher_logits(logits, len(points), n_outputs, dtype)
     weights = _training_data.require_label_weights(label_weight, teacher is not None, plan.n_steps(len(points)))
-    told = _training_data.fingerprints(plan=plan, loss=loss, X=points, y=labels, teacher=wanted, label_weight=weights)
-    now, rest = _steps.start(model, plan.gradient_transformation(), state)
+    made_from = {} if checkpoint is None else _training_data.fingerprints(
+        model=(model, state), plan=plan, loss=loss, X=points, y=labels, teacher=wanted, label_weight=weights
+    )  # fmt: skip
+    fresh, rest = _steps.start(model, plan.gradient_transformation(), state)
     setting = _steps.Setting(
         rest,
         plan.gradient_transformation(),
@@ -177,90 +194,42 @@ def train(
         plan.augment,
         None if live is None or plan.augment is None else (live.model, live.state),
         jax.random.key(plan.seed),
-        *(jnp.asarray(each) for each in (points, labels, labels if wanted is None else wanted)),
+        *(jnp.asarray(each) for each in (points, labels, wanted)),
     )
     at_once = jax.default_backend() != "cpu" or not _steps.has_convolution(model, jnp.asarray(points[0]), state)
-    book = _Book(told, checkpoint, log)
-    now = book.resume(now)
-    if not book.rows and observe is not None and not book.observed:
-        book.observe(observe(_snapshot(now, rest, 0)))
+    record = Record(made_from, checkpoint, log)
+    now = record.resume(fresh)
+    if now is None:
+        now = fresh
+        record.start({} if observe is None else observe(_snapshot(now, rest, 0)), now)
+    elif len(record.rows) > last_epoch:
+        raise ValueError(f"until must be >= the {len(record.rows)} epochs of the checkpoint, got {until}")
     rates = plan.learning_rates(len(points))
-    epochs = range(len(book.rows), plan.n_epochs)
-    with tqdm(epochs, disable=not progress, initial=epochs.start, total=plan.n_epochs, unit="epoch") as bar:
+    epochs = range(len(record.rows), last_epoch)
+    with tqdm(epochs, disable=not progress, initial=epochs.start, total=last_epoch, unit="epoch") as bar:
         for epoch in bar:
             began = time.perf_counter()
-            steps = _training_data.epoch_steps(plan, epoch, len(points), rates, weights)
-            after, sums = _steps.run_epoch(now, setting, steps, at_once=at_once)
+            steps = _training_data.epoch_steps(plan, epoch, len(points), rates.astype(dtype), weights.astype(dtype))
+            now, sums = _steps.run_epoch(now, setting, steps, at_once=at_once)
             mean_loss, accuracy = (float(value) for value in sums.sum(axis=0, dtype=float) / len(points))
-            if not np.isfinite(mean_loss) or not _training_data.is_finite(after.params):
+            if not (np.isfinite(mean_loss) and _steps.is_finite(now.params)):
                 raise FloatingPointError(
-                    f"the loss must stay finite, got {mean_loss} in epoch {epoch + 1} at a learning rate of"
-                    f" {float(steps[0].learning_rate):.3g}"
+                    f"the loss must stay finite, got {mean_loss} in epoch {epoch + 1}: learning_rate ="
+                    f" {plan.learning_rate} may be too large"
                 )
-            now = after
             row = {
                 "epoch": epoch + 1,
                 "loss": mean_loss,
-                "accuracy": accuracy,
+                **({"accuracy": accuracy} if n_outputs > 1 else {}),
                 "learning_rate": float(steps[0].learning_rate),
                 "label_weight": float(steps[0].label_weight),
                 "seconds": time.perf_counter() - began,
             }
-            book.add(row, {} if observe is None else observe(_snapshot(now, rest, epoch + 1)), now)
-            bar.set_postfix(loss=f"{mean_loss:.3g}", accuracy=f"{accuracy:.3f}", refresh=False)
-    last = _snapshot(now, rest, plan.n_epochs)
-    observed = {name: np.stack(values) for name, values in book.observed.items()}
-    return TrainingRun(last.model, last.state, last.epoch, pd.DataFrame(book.rows), observed)
-
-
-class _Book:
-    """What is recorded of a training, in memory and in files."""
-
-    def __init__(self, told: dict[str, str], checkpoint: Any, log: Any) -> None:
-        self.told = told
-        self.rows: list[dict[str, Any]] = []
-        self.observed: dict[str, list[np.ndarray]] = {}
-        self._checkpoint = None if checkpoint is None else Path(checkpoint)
-        self._log = None if log is None else Path(log)
-        if self._log is not None and self._log.suffix not in (".csv", ".parquet"):
-            raise ValueError(f"log must end in .csv or .parquet, got {str(log)!r}")
-
-    def resume(self, progress: _steps.Progress) -> _steps.Progress:
-        if self._checkpoint is None or not self._checkpoint.exists():
-            return progress
-        trees, about = checkpoints.read(self._checkpoint, progress._asdict())
-        for what, digest in self.told.items():
-            if about.get("made_from", {}).get(what) != digest:
-                raise ValueError(
-                    f"checkpoint must be of this training, got {str(self._checkpoint)!r} of another {what}: remove the"
-                    " file to start again"
-                )
-        self.rows = about["rows"]
-        held = checkpoints.held_arrays(self._checkpoint, "observed:")
-        self.observed = {name: list(values) for name, values in held.items()}
-        return _steps.Progress(**trees)
-
-    def observe(self, found: Mapping[str, Any]) -> dict[str, float]:
-        arrays = {name: np.asarray(value) for name, value in found.items()}
-        if self.observed and arrays.keys() != self.observed.keys():
-            raise ValueError(f"observe must give the same names each time, got {sorted(arrays)}")
-        for name, array in arrays.items():
-            self.observed.setdefault(name, []).append(array)
-        return {name: float(array) for name, array in arrays.items() if array.ndim == 0}
-
-    def add(self, row: dict[str, Any], found: Mapping[str, Any], progress: _steps.Progress) -> None:
-        self.rows.append({**row, **self.observe(found)})
-        if self._checkpoint is not None:
-            stacked = {f"observed:{name}": np.stack(values) for name, values in self.observed.items()}
-            about = {"made_from": self.told, "rows": self.rows}
-            checkpoints.write(self._checkpoint, {**progress._asdict(), **stacked}, about)
-        if self._log is not None:
-            table, unfinished = pd.DataFrame(self.rows), self._log.with_name(self._log.name + ".unfinished")
-            if self._log.suffix == ".csv":
-                table.to_csv(unfinished, index=False)
-            else:
-                table.to_parquet(unfinished, index=False)
-            unfinished.replace(self._log)
+            record.add(row, {} if observe is None else observe(_snapshot(now, rest, epoch + 1)), now)
+            bar.set_postfix({name: f"{row[name]:.3g}" for name in ("loss", "accuracy") if name in row}, refresh=False)
+    last = _snapshot(now, rest, last_epoch)
+    observed = {name: np.stack(values) for name, values in record.observed.items()}
+    return TrainingRun(last.model, last.state, last.epoch, pd.DataFrame(record.rows), observed)
 
 
 def _snapshot(progress: _steps.Progress, rest: Any, epoch: int) -> Snapshot:
