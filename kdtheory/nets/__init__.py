@@ -10,7 +10,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kdtheory.nets.augmentation import RandomCrop, RandomFlip, Sequential
     from kdtheory.nets.checkpoints import load_network, save_network
+    from kdtheory.nets.distillation import Distillation, distill, self_distill
     from kdtheory.nets.empirical_ntk import EmpiricalNTK
     from kdtheory.nets.losses import DistillationLoss
     from kdtheory.nets.models import (
@@ -18,16 +20,18 @@ if TYPE_CHECKING:
         LeNet5,
         MultilayerPerceptron,
         RandomFeatures,
-        ResNet,
         functional,
     )
     from kdtheory.nets.operator import EmpiricalNTKOperator, JointNTKOperator
     from kdtheory.nets.plan import TrainingPlan
     from kdtheory.nets.pytorch import ModuleNTK
+    from kdtheory.nets.residual import ResNet
     from kdtheory.nets.training import Snapshot, TrainingRun, train
 
 _MODULES = {
+    "augmentation": ("RandomCrop", "RandomFlip", "Sequential"),
     "checkpoints": ("load_network", "save_network"),
+    "distillation": ("Distillation", "distill", "self_distill"),
     "empirical_ntk": ("EmpiricalNTK",),
     "losses": ("DistillationLoss",),
     "models": (
@@ -35,18 +39,19 @@ _MODULES = {
         "LeNet5",
         "MultilayerPerceptron",
         "RandomFeatures",
-        "ResNet",
         "functional",
     ),
     "operator": ("EmpiricalNTKOperator", "JointNTKOperator"),
     "plan": ("TrainingPlan",),
     "pytorch": ("ModuleNTK",),
+    "residual": ("ResNet",),
     "training": ("Snapshot", "TrainingRun", "train"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "ConvolutionalNetwork",
+    "Distillation",
     "DistillationLoss",
     "EmpiricalNTK",
     "EmpiricalNTKOperator",
@@ -54,14 +59,19 @@ __all__ = [
     "LeNet5",
     "ModuleNTK",
     "MultilayerPerceptron",
+    "RandomCrop",
     "RandomFeatures",
+    "RandomFlip",
     "ResNet",
+    "Sequential",
     "Snapshot",
     "TrainingPlan",
     "TrainingRun",
+    "distill",
     "functional",
     "load_network",
     "save_network",
+    "self_distill",
     "train",
 ]
 

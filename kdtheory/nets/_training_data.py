@@ -29,11 +29,11 @@ def trained_dtype(model: Any) -> np.dtype[Any]:
     return np.dtype(jnp.result_type(*leaves))
 
 
-def require_points(X: Any, dtype: np.dtype[Any]) -> np.ndarray:
+def require_points(X: Any, dtype: np.dtype[Any], *, name: str = "X") -> np.ndarray:
     """Points in the precision of the network."""
-    points = np.asarray(require_array("X", X), dtype=dtype)
+    points = np.asarray(require_array(name, X), dtype=dtype)
     if points.ndim < 2:
-        raise ValueError(f"X must have shape (n, ...) with a point in each row, got {points.shape}")
+        raise ValueError(f"{name} must have shape (n, ...) with a point in each row, got {points.shape}")
     return points
 
 
@@ -49,15 +49,17 @@ def count_outputs(model: Any, points: np.ndarray, state: Any) -> int:
     return int(logits.shape[1])
 
 
-def require_targets(y: Any, n_points: int, n_outputs: int, loss: DistillationLoss, dtype: np.dtype[Any]) -> np.ndarray:
+def require_targets(
+    y: Any, n_points: int, n_outputs: int, loss: DistillationLoss, dtype: np.dtype[Any], *, name: str = "y"
+) -> np.ndarray:
     """Targets of shape (n, k), whether they come as such or as classes."""
     if np.ndim(y) == 1:
-        classes = require_labels("y", y, n_points, n_outputs)
+        classes = require_labels(name, y, n_points, n_outputs)
         return np.eye(n_outputs, dtype=dtype)[classes]
-    targets = require_array("y", y) if loss.kind == "squared" else require_probabilities("y", y)
+    targets = require_array(name, y) if loss.kind == "squared" else require_probabilities(name, y)
     if targets.shape != (n_points, n_outputs):
         raise ValueError(
-            f"y must have shape ({n_points},) or ({n_points}, {n_outputs}), for as many points and outputs of the"
+            f"{name} must have shape ({n_points},) or ({n_points}, {n_outputs}), for as many points and outputs of the"
             f" network, got {targets.shape}"
         )
     return np.asarray(targets, dtype=dtype)

@@ -88,3 +88,16 @@ class DistillationLoss:
             student, wanted = (jax.nn.log_softmax(each / self.temperature) for each in (logits, teacher))
             of_teacher = self.temperature**2 * jnp.sum(jnp.exp(wanted) * (wanted - student))
         return label_weight * of_labels + (1.0 - label_weight) * of_teacher
+
+    def predictions(self, logits: Array) -> Array:
+        """Give what the labels are compared with: class probabilities, or for "squared" the logits themselves.
+
+        Parameters
+        ----------
+        logits : array of shape (..., k)
+
+        Returns
+        -------
+        array of shape (..., k)
+        """
+        return logits if self.kind == "squared" else jax.nn.softmax(logits, axis=-1)
