@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +42,22 @@ class Record:
         """Progress in the checkpoint, if there is one; it must be of the same training."""
         if self._checkpoint is None or not self._checkpoint.exists():
             return None
-        trees, about = checkpoints.read(self._checkpoint, progress._asdict(), name="checkpoint")
-        for what, digest in self._made_from.items():
-            if about.get("made_from", {}).get(what) != digest:
-                raise ValueError(
-                    f"checkpoint must be of this training, got {str(self._checkpoint)!r} of another {what}: remove the"
-                    " file to start again"
-                )
+        about = checkpoints.read_about(self._checkpoint, name="checkpoint")
+        self._require_same(about, [what for what in self._made_from if what != "model"])
+        trees = checkpoints.read(self._checkpoint, progress._asdict(), name="checkpoint")  # tells where models differ
+        self._require_same(about, ["model"])
         self.rows = about["rows"]
         held = checkpoints.held_arrays(self._checkpoint, _OBSERVED)
         self.observed = {name: list(values) for name, values in held.items()}
         return Progress(**trees)
+
+    def _require_same(self, about: Mapping[str, Any], parts: Iterable[str]) -> None:
+        for what in parts:
+            if about.get("made_from", {}).get(what) != self._made_from[what]:
+                raise ValueError(
+                    f"checkpoint must be of this training, got {str(self._checkpoint)!r} of another {what}: remove the"
+                    " file to start again"
+                )
 
     def start(self, found: Mapping[str, Any], progress: Progress) -> None:
         """Record what was observed before the first epoch."""

@@ -81,7 +81,7 @@ def load_network(path: PathLike, model: Tree, state: Any = None) -> Tree | tuple
     >>> bool((again.layers[0].weight == one.layers[0].weight).all())
     True
     """
-    trees, _ = read(path, {"model": model, "state": state})
+    trees = read(path, {"model": model, "state": state})
     return trees["model"] if state is None else (trees["model"], trees["state"])
 
 
@@ -108,28 +108,40 @@ def replacing(path: PathLike) -> Iterator[Path]:
         raise
 
 
-def read(path: PathLike, trees: Mapping[str, Any], *, name: str = "path") -> tuple[dict[str, Any], dict[str, Any]]:
-    """Read named trees of the shapes of `trees`, and the description; errors call the argument `name`."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{name} must be a file, got {str(path)!r}")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            held = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except SafetensorError as error:
-        raise ValueError(f"{name} must be a whole file of a training, got {str(path)!r}: {error}") from error
-    if metadata.get("format") != _FORMAT:
-        raise ValueError(f"{name} must be a file of a training, got {str(path)!r} of format {metadata.get('format')!r}")
+def read(path: PathLike, trees: Mapping[str, Any], *, name: str = "path") -> dict[str, Any]:
+    """Read named trees of the shapes of `trees`; errors call the argument `name`."""
+    with _opened(path, name) as file:
+        held = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     given = f"{name} must hold the architecture that is given, got {str(path)!r}"
-    return {tree: _filled(given, tree, value, held) for tree, value in trees.items()}, json.loads(metadata["about"])
+    return {tree: _filled(given, tree, value, held) for tree, value in trees.items()}
+
+
+def read_about(path: PathLike, *, name: str = "path") -> dict[str, Any]:
+    """Read the description in a file."""
+    with _opened(path, name) as file:
+        about: dict[str, Any] = json.loads(file.metadata()["about"])
+        return about
 
 
 def held_arrays(path: PathLike, prefix: str) -> dict[str, np.ndarray]:
     """Arrays of a file whose names begin with the prefix, by the rest of their names."""
-    with safe_open(Path(path), framework="numpy") as file:
-        names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
-        return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
+    with _opened(path, "path") as file:
+        names = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118
+        return {key.removeprefix(prefix): file.get_tensor(key) for key in names}
+
+
+@contextlib.contextmanager
+def _opened(path: PathLike, name: str) -> Iterator[Any]:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{name} must be a file, got {str(path)!r}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            found = (file.metadata() or {}).get("format")
+            if found != _FORMAT:
+                raise ValueError(f"{name} must be a file of a training, got {str(path)!r} of format {found!r}")
+            yield file
+    except SafetensorError as error:
+        raise ValueError(f"{name} must be a whole file of a training, got {str(path)!r}: {error}") from error
 
 
 def _arrays(tree: str, value: Any) -> list[tuple[str, Any]]:
