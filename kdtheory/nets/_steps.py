@@ -66,14 +66,20 @@ def run_epoch(progress: Progress, setting: Setting, steps: list[Step], *, at_onc
     return progress, np.concatenate([*sums, *(np.asarray(values)[None] for values in pending)])
 
 
-def has_convolution(model: Any, point: Array, state: Any) -> bool:
+def has_convolution(model: Any, points: np.ndarray, state: Any) -> bool:
     """Whether a network convolves."""
     arrays, static = eqx.partition(model, eqx.is_array)
 
-    def logits(some: Any) -> Any:
-        return batch_logits(eqx.combine(some, static), point[None], state)[0]
+    def logits(some: Any, batch: Array) -> Any:
+        return batch_logits(eqx.combine(some, static), batch, state)[0]
 
-    return "conv_general_dilated" in str(jax.make_jaxpr(logits)(arrays))
+    return "conv_general_dilated" in str(jax.make_jaxpr(logits)(arrays, like_one(points)))
+
+
+def like_one(points: np.ndarray) -> Any:
+    """Shape and type of a batch of one of the points."""
+    shape: Any = jax.ShapeDtypeStruct
+    return shape((1, *points.shape[1:]), points.dtype)
 
 
 def batch_logits(model: Any, points: Array, state: Any) -> tuple[Array, Any]:
@@ -126,10 +132,9 @@ def _advance(progress: Progress, setting: Setting, step: Step) -> tuple[Progress
 def start(model: Any, transformation: optax.GradientTransformation, state: Any) -> tuple[Progress, Any]:
     """Progress before the first step, and what of the network is never trained."""
     params, rest = split(model)
-    return Progress(params, transformation.init(params), state), rest
+    return Progress(params, eqx.filter_jit(transformation.init)(params), state), rest
 
 
-@jax.jit
-def is_finite(params: Any) -> Array:
-    """Whether all arrays are finite."""
-    return jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(params)]))
+def is_finite(params: Any) -> bool:
+    """Whether all arrays are finite; on the host, where nothing has to be compiled for it."""
+    return all(bool(np.isfinite(leaf).all()) for leaf in jax.tree.leaves(params))

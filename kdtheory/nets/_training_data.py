@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kdtheory._validation import require_array, require_labels, require_probabilities, require_share
-from kdtheory.nets._steps import Step, batch_logits
+from kdtheory.nets._steps import Step, batch_logits, like_one
 from kdtheory.nets.losses import DistillationLoss
 from kdtheory.nets.models import split
 from kdtheory.nets.plan import TrainingPlan, values_of_steps
@@ -40,7 +40,7 @@ def require_points(X: Any, dtype: np.dtype[Any], *, name: str = "X") -> np.ndarr
 def count_outputs(model: Any, points: np.ndarray, state: Any) -> int:
     """Logits of a network for one of the points."""
     try:
-        logits = jax.eval_shape(lambda x: batch_logits(model, x, state)[0], jnp.asarray(points[:1]))
+        logits = jax.eval_shape(lambda x: batch_logits(model, x, state)[0], like_one(points))
     except (TypeError, ValueError) as error:
         raise type(error)(f"model must take points of shape {points.shape[1:]}: {error}") from error
     if getattr(logits, "ndim", None) != 2:

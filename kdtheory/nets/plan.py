@@ -131,6 +131,8 @@ class TrainingPlan:
         per_epoch = self.steps_per_epoch(n_points)
         total = self.n_steps(n_points)
         warm_up = round(self.warm_up_epochs * per_epoch)
+        if self.schedule == "constant" and not warm_up:
+            return np.full(total, float(self.learning_rate))
         after: Any = optax.constant_schedule(self.learning_rate)
         if self.schedule == "cosine":
             after = optax.cosine_decay_schedule(self.learning_rate, total - warm_up)
@@ -154,7 +156,8 @@ class TrainingPlan:
 def values_of_steps(schedule: Callable[[Any], Any], n_steps: int) -> np.ndarray:
     """Evaluate one of optax's schedules at all steps, in double precision."""
     with double_precision():
-        return np.asarray(jax.vmap(lambda step: jnp.asarray(schedule(step), dtype=float))(jnp.arange(n_steps)))
+        values = jax.jit(jax.vmap(lambda step: jnp.asarray(schedule(step), dtype=float)))
+        return np.asarray(values(np.arange(n_steps)))
 
 
 @cache

@@ -10,7 +10,6 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
@@ -56,7 +55,7 @@ class Snapshot:
         """
         points = _training_data.require_points(X, _training_data.trained_dtype(self.model))
         blocks = [
-            np.asarray(_steps.predict(self.model, jnp.asarray(points[start : start + _PREDICTED_AT_ONCE]), self.state))
+            np.asarray(_steps.predict(self.model, points[start : start + _PREDICTED_AT_ONCE], self.state))
             for start in range(0, len(points), _PREDICTED_AT_ONCE)
         ]
         return np.concatenate(blocks)
@@ -194,9 +193,9 @@ def train(
         plan.augment,
         None if live is None or plan.augment is None else (live.model, live.state),
         jax.random.key(plan.seed),
-        *(jnp.asarray(each) for each in (points, labels, wanted)),
+        *jax.device_put((points, labels, wanted)),
     )
-    at_once = jax.default_backend() != "cpu" or not _steps.has_convolution(model, jnp.asarray(points[0]), state)
+    at_once = jax.default_backend() != "cpu" or not _steps.has_convolution(model, points, state)
     record = Record(made_from, checkpoint, log)
     now = record.resume(fresh)
     if now is None:
