@@ -238,12 +238,12 @@ def test_augmentation_draws_another_variant_of_every_point_at_every_step():
         return jnp.full_like(x, jax.random.uniform(key))
 
     means = []
-    for seed in (0, 0, 1):
+    for seed in (0, 0, 1):  # with one label for all, the loss depends on what was drawn alone
         plan = TrainingPlan(n_epochs=3, batch_size=11, learning_rate=1e-12, seed=seed, augment=augment)
-        means.append(train(MODEL, X, Y, plan=plan).history["loss"].to_numpy())
+        means.append(train(MODEL, X, 0 * Y, plan=plan).history["loss"].to_numpy())
     assert np.array_equal(means[0], means[1])
-    assert not np.any(np.isin(means[2], means[0]))
-    assert len(set(means[0])) == 3
+    assert np.abs(means[2] - means[0]).min() > 1e-6
+    assert np.abs(np.diff(means[0])).min() > 1e-6
 
 
 def test_numbers_and_arrays_are_observed_from_the_start_on():

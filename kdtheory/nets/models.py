@@ -97,6 +97,12 @@ class MultilayerPerceptron(eqx.Module):
     key : JAX key
         Of the random weights: normal, of variance 2/fan-in for hidden layers and 1/fan-in for the read-out; biases
         are 0.
+
+    Examples
+    --------
+    >>> model = MultilayerPerceptron(64, 10, width=32, key=jax.random.key(0))
+    >>> jax.vmap(model)(jnp.ones((5, 8, 8))).shape
+    (5, 10)
     """
 
     layers: tuple[eqx.nn.Linear, ...]
@@ -135,6 +141,12 @@ class RandomFeatures(eqx.Module):
         Of V, normal with variance 2/n_inputs; the weights start at 0 and have no bias.
     scale : float, optional
         What features are multiplied by. Default: `1/sqrt(n_features)`, so that their inner products have a limit.
+
+    Examples
+    --------
+    >>> model = RandomFeatures(64, 10, n_features=500, key=jax.random.key(0))
+    >>> model.features(jnp.ones((8, 8))).shape
+    (500,)
     """
 
     directions: Frozen
@@ -171,6 +183,17 @@ class ConvolutionalNetwork(eqx.Module):
     kernel_size : int, default 6
     key : JAX key
         Of the random weights, as for `MultilayerPerceptron`.
+
+    Raises
+    ------
+    ValueError
+        When the depth leaves no pixel, and for another shape.
+
+    Examples
+    --------
+    >>> model = ConvolutionalNetwork((8, 8), 10, width=4, depth=2, key=jax.random.key(0))
+    >>> [value.shape for value in jax.eval_shape(model.hidden, jnp.ones((8, 8)))]
+    [(1, 8, 8), (4, 4, 4), (16,), (10,)]
     """
 
     filters: tuple[eqx.nn.Conv2d, ...]
@@ -221,6 +244,16 @@ class LeNet5(eqx.Module):
     n_outputs : int, default 10
     key : JAX key
         Of the random weights, as for `MultilayerPerceptron`.
+
+    Raises
+    ------
+    ValueError
+        For a smaller image.
+
+    Examples
+    --------
+    >>> jax.eval_shape(LeNet5((28, 28), key=jax.random.key(0)), jnp.ones((28, 28))).shape
+    (10,)
     """
 
     filters: tuple[eqx.nn.Conv2d, ...]

@@ -40,6 +40,14 @@ class ResNet(eqx.Module):
     Notes
     -----
     Shortcuts between stages skip every second pixel and pad the channels with zeros, without parameters (option A).
+
+    Examples
+    --------
+    >>> model, state = eqx.nn.make_with_state(ResNet)(10, depth=8, key=jax.random.key(0))
+    >>> in_batches = jax.vmap(model, in_axes=(0, None), out_axes=(0, None), axis_name="batch")
+    >>> logits, _ = eqx.filter_eval_shape(in_batches, jnp.ones((2, 8, 8, 3)), state)
+    >>> logits.shape
+    (2, 10)
     """
 
     first: eqx.nn.Conv2d

@@ -36,6 +36,13 @@ class Snapshot:
         The network's own, if it has one.
     epoch : int
         Passes over the points so far.
+
+    Examples
+    --------
+    >>> import jax
+    >>> from kdtheory.nets import MultilayerPerceptron
+    >>> Snapshot(MultilayerPerceptron(2, 3, width=4, key=jax.random.key(0))).logits([[0.0, 1.0]]).shape
+    (1, 3)
     """
 
     model: Any
