@@ -159,6 +159,15 @@ def test_the_history_holds_the_loss_and_accuracy_of_every_point_once_an_epoch():
     assert run.history["label_weight"].tolist() == [0.25, 0.25]
 
 
+def test_a_training_has_the_precision_of_its_network():
+    single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), MODEL)
+    plan = TrainingPlan(n_epochs=2, batch_size=8, optimiser="adam", learning_rate=0.01, weight_decay=0.1)
+    runs = [train(model, X, Y, plan=plan, teacher=LOGITS, label_weight=0.5) for model in (single, MODEL)]
+    assert [run.logits(X).dtype for run in runs] == [np.float32, np.float64]
+    assert runs[0].logits(X) == pytest.approx(runs[1].logits(X), abs=1e-5)
+    assert {leaf.dtype for leaf in leaves(runs[0].model)} == {np.dtype(np.float32)}
+
+
 def test_one_output_has_no_accuracy():
     model = MultilayerPerceptron(4, 1, width=5, depth=1, key=jax.random.key(0))
     run = train(model, X, X[:, :1], plan=TrainingPlan(n_epochs=1), loss=DistillationLoss("squared"))
