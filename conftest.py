@@ -4,8 +4,18 @@ import importlib.util
 
 import pytest
 
-collect_ignore = [] if importlib.util.find_spec("torch") else ["kdtheory/nets/pytorch.py"]
-collect_ignore_glob = [] if importlib.util.find_spec("jax") else ["kdtheory/nets/*.py"]
+_TRAINING = (
+    *("_layers", "_record", "_steps", "_training_data", "augmentation", "checkpoints", "distillation", "losses"),
+    *("models", "plan", "residual", "training"),
+)
+_NEED = {
+    "torch": ["kdtheory/nets/pytorch.py"],
+    "jax": ["kdtheory/nets/*.py"],
+    "equinox": [*(f"kdtheory/nets/{name}.py" for name in _TRAINING), "tests/test_nets_*.py"],
+}
+collect_ignore_glob = [
+    path for library, paths in _NEED.items() if not importlib.util.find_spec(library) for path in paths
+]
 
 
 @pytest.fixture(autouse=True)

@@ -96,28 +96,96 @@ def greedy_label_weights(
     problem = _ValidationProblem.of(K, y, ridge, n_steps, K_val, y_val)
     within = require_bool("unit_interval", unit_interval)
     teacher = problem.ridge
-    xp = array_namespace(problem.y_val)
     error = problem.y_val - problem.predict(problem.ridge.coefficient)
     weights: list[float] = []
     for step in range(2, problem.n_steps + 1):
         # First fit minus pure student, from the teacher's residual: the difference itself would cancel.
         change, rounding = problem.predict_with_rounding(problem.ridge.coefficient * teacher.residual)
-        size = float(xp.max(xp.abs(change)))
-        if size <= rounding:
+        weight = _best_label_weight(error, change, rounding)
+        if weight is None:
             warnings.warn(
                 f"the validation predictions of step {step} are the same for every label weight; it is set to 1",
                 LabelWeightWarning,
                 stacklevel=2,
             )
             weight = 1.0
-        else:
-            direction = change / size
-            weight = 1.0 + float(xp.sum(direction * (error / size))) / float(xp.sum(direction * direction))
         if within:
             weight = min(max(weight, 0.0), 1.0)
         weights.append(require_real(f"the label weight of step {step}", weight))
         teacher = distil(teacher, problem.ridge, weight)
     return from_numpy(np.array(weights), like=problem.y_val)
+
+
+def estimate_label_weight(first: Any, pure_student: Any, y_val: Any) -> float:
+    """Choose the label weight of least validation error from predictions alone, whatever model made them.
+
+    Parameters
+    ----------
+    first : array of shape (m,) or (m, k)
+        Validation predictions of the first fit, on the labels.
+    pure_student : array of the same shape
+        Of the student that is trained on its teacher alone, with label weight 0.
+    y_val : array of the same shape
+        Validation targets.
+
+    Returns
+    -------
+    float
+        Best α in `α·first + (1 − α)·pure_student`, in the Frobenius norm; any real number.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For bad input, naming the argument, the rule and the value.
+
+    Warns
+    -----
+    LabelWeightWarning
+        When the two predictions are the same; the weight is then 1.
+
+    See Also
+    --------
+    greedy_label_weights : the same for every step of kernel ridge regression.
+    kdtheory.nets.self_distill : the same for networks.
+
+    Notes
+    -----
+    Kernel ridge regression is linear in its targets, so there the combination is what training with α gives; for
+    networks it is an estimate. Source: Borup & Andersen (2021), equation (16) and section 5.
+
+    Examples
+    --------
+    >>> estimate_label_weight([1.0, 0.0], [0.5, 0.5], [0.9, 0.1])
+    0.8
+    """
+    targets = require_array("y_val", y_val)
+    first = require_array("first", first, like=targets)
+    pure_student = require_array("pure_student", pure_student, like=targets)
+    for name, predicted in (("first", first), ("pure_student", pure_student)):
+        if predicted.shape != targets.shape:
+            raise ValueError(
+                f"{name} must have shape {tuple(targets.shape)}, that of y_val, got {tuple(predicted.shape)}"
+            )
+    weight = _best_label_weight(targets - first, first - pure_student, 0.0)
+    if weight is None:
+        warnings.warn(
+            "the predictions are the same for every label weight; it is set to 1", LabelWeightWarning, stacklevel=2
+        )
+        return 1.0
+    return require_real("the label weight", weight)
+
+
+def _best_label_weight(error: Array, change: Array, rounding: float) -> float | None:
+    """Weight α of least `‖error + (1 − α)·change‖`, unless the change is nothing but rounding.
+
+    The error is that of the first fit, and the change what it has more than the pure student.
+    """
+    xp = array_namespace(change)
+    size = float(xp.max(xp.abs(change)))
+    if size <= rounding:
+        return None
+    direction = change / size
+    return 1.0 + float(xp.sum(direction * (error / size))) / float(xp.sum(direction * direction))
 
 
 def joint_label_weights(

@@ -1,6 +1,7 @@
-"""Networks as kernels: the empirical tangent kernel of any function in JAX, and of any PyTorch module.
+"""Networks: as kernels, by their empirical tangent kernel; and trained, on labels and on teachers.
 
-Each name loads its own library when it is first asked for: neither needs the other's.
+Each name loads its own libraries when it is first asked for: `ModuleNTK` needs PyTorch, `EmpiricalNTK` jax, and all
+that trains the extra `nets`.
 """
 
 from __future__ import annotations
@@ -9,25 +10,77 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kdtheory.nets.augmentation import RandomCrop, RandomFlip, Sequential
+    from kdtheory.nets.checkpoints import load_network, save_network
+    from kdtheory.nets.distillation import Distillation, distill, self_distill
     from kdtheory.nets.empirical_ntk import EmpiricalNTK
+    from kdtheory.nets.losses import DistillationLoss
+    from kdtheory.nets.models import (
+        ConvolutionalNetwork,
+        LeNet5,
+        MultilayerPerceptron,
+        RandomFeatures,
+        functional,
+    )
     from kdtheory.nets.operator import EmpiricalNTKOperator, JointNTKOperator
+    from kdtheory.nets.plan import TrainingPlan
     from kdtheory.nets.pytorch import ModuleNTK
-
-__all__ = ["EmpiricalNTK", "EmpiricalNTKOperator", "JointNTKOperator", "ModuleNTK"]
+    from kdtheory.nets.residual import ResNet
+    from kdtheory.nets.training import Snapshot, TrainingRun, train
 
 _MODULES = {
-    "EmpiricalNTK": "empirical_ntk",
-    "EmpiricalNTKOperator": "operator",
-    "JointNTKOperator": "operator",
-    "ModuleNTK": "pytorch",
+    "augmentation": ("RandomCrop", "RandomFlip", "Sequential"),
+    "checkpoints": ("load_network", "save_network"),
+    "distillation": ("Distillation", "distill", "self_distill"),
+    "empirical_ntk": ("EmpiricalNTK",),
+    "losses": ("DistillationLoss",),
+    "models": (
+        "ConvolutionalNetwork",
+        "LeNet5",
+        "MultilayerPerceptron",
+        "RandomFeatures",
+        "functional",
+    ),
+    "operator": ("EmpiricalNTKOperator", "JointNTKOperator"),
+    "plan": ("TrainingPlan",),
+    "pytorch": ("ModuleNTK",),
+    "residual": ("ResNet",),
+    "training": ("Snapshot", "TrainingRun", "train"),
 }
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "ConvolutionalNetwork",
+    "Distillation",
+    "DistillationLoss",
+    "EmpiricalNTK",
+    "EmpiricalNTKOperator",
+    "JointNTKOperator",
+    "LeNet5",
+    "ModuleNTK",
+    "MultilayerPerceptron",
+    "RandomCrop",
+    "RandomFeatures",
+    "RandomFlip",
+    "ResNet",
+    "Sequential",
+    "Snapshot",
+    "TrainingPlan",
+    "TrainingRun",
+    "distill",
+    "functional",
+    "load_network",
+    "save_network",
+    "self_distill",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'kdtheory.nets' has no attribute {name!r}")
     try:
-        return getattr(importlib.import_module(f"kdtheory.nets.{_MODULES[name]}"), name)
+        return getattr(importlib.import_module(f"kdtheory.nets.{_MODULE_OF[name]}"), name)
     except ModuleNotFoundError as error:
         library = str(error.name).partition(".")[0]
         if library == "kdtheory":

@@ -1,0 +1,129 @@
+"""Points, targets and weights of a training, checked; and the steps that are made of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kdtheory._validation import require_array, require_labels, require_probabilities, require_share
+from kdtheory.nets._steps import Step, batch_logits, like_one
+from kdtheory.nets.losses import DistillationLoss
+from kdtheory.nets.models import split
+from kdtheory.nets.plan import TrainingPlan, values_of_steps
+
+LabelWeight = float | Callable[[Any], Any]
+
+
+def trained_dtype(model: Any) -> np.dtype[Any]:
+    """Type of the numbers that are trained, which points and targets are given too."""
+    if not callable(model):
+        raise TypeError(f"model must be a function of one point, got {model!r}")
+    leaves = jax.tree.leaves(split(model)[0])
+    if not leaves:
+        raise ValueError(f"model must hold arrays that can be trained, got {model!r}")
+    return np.dtype(jnp.result_type(*leaves))
+
+
+def require_points(X: Any, dtype: np.dtype[Any], *, name: str = "X") -> np.ndarray:
+    """Points in the precision of the network."""
+    points = np.asarray(require_array(name, X), dtype=dtype)
+    if points.ndim < 2:
+        raise ValueError(f"{name} must have shape (n, ...) with a point in each row, got {points.shape}")
+    return points
+
+
+def count_outputs(model: Any, points: np.ndarray, state: Any) -> int:
+    """Logits of a network for one of the points."""
+    try:
+        logits = jax.eval_shape(lambda x: batch_logits(model, x, state)[0], like_one(points))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"model must take points of shape {points.shape[1:]}: {error}") from error
+    if getattr(logits, "ndim", None) != 2:
+        given = getattr(logits, "shape", (None, logits))[1:]
+        raise ValueError(f"model must give logits of shape (k,) for one point, got {given}")
+    return int(logits.shape[1])
+
+
+def require_targets(
+    y: Any, n_points: int, n_outputs: int, loss: DistillationLoss, dtype: np.dtype[Any], *, name: str = "y"
+) -> np.ndarray:
+    """Targets of shape (n, k), whether they come as such or as classes."""
+    if np.ndim(y) == 1:
+        classes = require_labels(name, y, n_points, n_outputs)
+        return np.eye(n_outputs, dtype=dtype)[classes]
+    targets = require_array(name, y) if loss.kind == "squared" else require_probabilities(name, y)
+    if targets.shape != (n_points, n_outputs):
+        raise ValueError(
+            f"{name} must have shape ({n_points},) or ({n_points}, {n_outputs}), for as many points and outputs of the"
+            f" network, got {targets.shape}"
+        )
+    return np.asarray(targets, dtype=dtype)
+
+
+def require_teacher_logits(logits: Any, n_points: int, n_outputs: int, dtype: np.dtype[Any]) -> np.ndarray:
+    """Logits of a teacher, as many for each point as the student has."""
+    wanted = np.asarray(require_array("teacher", logits), dtype=dtype)
+    if wanted.shape != (n_points, n_outputs):
+        raise ValueError(
+            f"teacher must have logits of shape ({n_points}, {n_outputs}), as the student has them, got {wanted.shape}"
+        )
+    return wanted
+
+
+def require_label_weights(label_weight: LabelWeight | None, has_teacher: bool, n_steps: int) -> np.ndarray:
+    """Label weights of all steps."""
+    if label_weight is None:
+        label_weight = 0.0 if has_teacher else 1.0
+    if callable(label_weight):
+        found = values_of_steps(label_weight, n_steps)
+    else:
+        found = np.full(n_steps, require_share("label_weight", label_weight))
+    for step in np.flatnonzero(~((found >= 0.0) & (found <= 1.0)))[:1]:
+        raise ValueError(f"label_weight must be between 0 and 1, got {found[step]} at step {step}")
+    if not has_teacher and (found < 1.0).any():
+        raise ValueError(f"label_weight must be 1 without a teacher, got {found.min()}")
+    return found
+
+
+def fingerprints(**parts: Any) -> dict[str, str]:
+    """Short digests of what a training is made from."""
+    return {name: _digest(value) for name, value in parts.items()}
+
+
+def _digest(value: Any) -> str:
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(value, is_leaf=lambda each: each is None):
+        if isinstance(leaf, np.ndarray | jax.Array):
+            digest.update(str((leaf.shape, leaf.dtype)).encode() + np.asarray(leaf).tobytes())
+        elif isinstance(leaf, TrainingPlan):
+            digest.update(repr({**vars(leaf), "augment": _lasting_name(leaf.augment)}).encode())
+        else:
+            digest.update(_lasting_name(leaf).encode())
+    return digest.hexdigest()[:16]
+
+
+def _lasting_name(value: Any) -> str:
+    """Name of a value that another process gives too; what prints its address is told by its type or name alone."""
+    printed = repr(value)
+    return printed if " at 0x" not in printed else getattr(value, "__qualname__", type(value).__qualname__)
+
+
+def epoch_steps(plan: TrainingPlan, epoch: int, n_points: int, rates: np.ndarray, weights: np.ndarray) -> list[Step]:
+    """Give the steps of one epoch, over points in an order that depends on the plan's seed and the epoch alone."""
+    per_epoch, size = plan.steps_per_epoch(n_points), plan.batch_size or n_points
+    order = np.random.default_rng([plan.seed, epoch]).permutation(n_points).astype(np.int32)
+    first = epoch * per_epoch
+    return [
+        Step(
+            np.asarray(first + i, dtype=np.int32),
+            order[i * size : (i + 1) * size],
+            np.asarray(rates[first + i]),
+            np.asarray(weights[first + i]),
+        )
+        for i in range(per_epoch)
+    ]
