@@ -41,7 +41,7 @@ from kdtheory.flow import (
     descent_trajectories,
     flow_trajectories,
 )
-from kdtheory.label_weights import greedy_label_weights, joint_label_weights
+from kdtheory.label_weights import estimate_label_weight, greedy_label_weights, joint_label_weights
 from kdtheory.matching import exaggeration_ratios, matched_student_time
 from kdtheory.oracle import WienerFilter, oracle_label_weights, wiener_filter
 from kdtheory.outlook import BestFits, DistillationOutlook, StandardErrors, can_distillation_help, distillation_outlook
@@ -147,6 +147,7 @@ __all__ = [
     "double_distillation_loss_and_gradient",
     "effective_dof",
     "empirical_risk",
+    "estimate_label_weight",
     "estimate_noise_variance",
     "exaggeration_ratios",
     "fit_filter",
