@@ -82,8 +82,8 @@ def draw_logit_logit(
         axes.scatter(x, y, s=9, color=colormap(0.55), alpha=opacity, linewidths=0.0, rasterized=True)
     axes.axline((0.0, 0.0), slope=1.0, color=mpl.rcParams["text.color"], linestyle=(0, (4, 2)), linewidth=1.0)
     for fit, color, name, ends in (
-        (low, LOW, "least sure", (start, low and low.threshold)),
-        (high, HIGH, "surest", (high and high.threshold, stop)),
+        (low, LOW, "least sure", (max(start, float(x.min())), low and low.threshold)),
+        (high, HIGH, "surest", (high and high.threshold, min(stop, float(x.max())))),
     ):
         if fit is not None:
             over = np.clip(np.array(ends, dtype=np.float64), -_LARGEST, _LARGEST)
@@ -147,10 +147,10 @@ def draw_reliability(axes: Axes, diagram: ReliabilityDiagram, *, color: str = TE
         linewidth=0.9,
         markersize=4.5,
         clip_on=False,
-        label="right, of the points in a bin",
+        label="share right, of these",
     )
     axes.set(xlim=(0.0, 1.0), ylim=(0.0, 1.0), aspect="equal", xlabel="confidence", ylabel="accuracy")
-    axes.legend(loc="upper left")
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
 
 
 def draw_dissection(

@@ -15,9 +15,10 @@ from kdtheory.report.sentences import (
     number,
     percent,
     percent_interval,
-    points_of_percent,
+    percentage_points,
     signed,
     slope_text,
+    two_decimals,
     verdict,
     with_error,
 )
@@ -25,19 +26,7 @@ from kdtheory.report.sentences import (
 if TYPE_CHECKING:
     from kdtheory.report.comparison import Report
 
-GROUPS = {
-    "both": "Both right",
-    "only_teacher": "Only the teacher right",
-    "only_student": "Only the student right",
-    "neither": "Neither right",
-}
-
-VERDICTS = {
-    "exaggerates": "exaggerates: slope above 1",
-    "evens out": "evens out: slope below 1",
-    "undecided": "undecided: 1 is in the interval",
-    "no slope": "no slope: the teacher hardly varies",
-}
+GROUPS = {"both": "Both", "only_teacher": "Only the teacher", "only_student": "Only the student", "neither": "Neither"}
 
 
 def render(report: Report) -> str:
@@ -47,9 +36,10 @@ def render(report: Report) -> str:
         number=number,
         percent=percent,
         percent_interval=percent_interval,
-        points_of_percent=points_of_percent,
+        percentage_points=percentage_points,
         signed=signed,
         slope_text=slope_text,
+        two_decimals=two_decimals,
         verdict=verdict,
         with_error=with_error,
     )
@@ -60,7 +50,6 @@ def render(report: Report) -> str:
         report=report,
         figures=draw(report),
         groups=GROUPS,
-        verdicts=VERDICTS,
         controls=controls,
         gains=gains,
         bins=[_filled_bins(model.reliability) for model in (report.teacher, report.student)],
@@ -76,7 +65,7 @@ def _controls(report: Report) -> tuple[list[tuple[float, float]], tuple[str, str
         return [], None
     pairs = zip(control.control_agreements, control.control_divergences, strict=True)
     gains = (
-        points_of_percent(Mean(control.agreement_gain, control.agreement_gain_error), report.n_points),
+        percentage_points(Mean(control.agreement_gain, control.agreement_gain_error), report.n_points),
         with_error(Mean(control.divergence_gain, control.divergence_gain_error), sign=True),
     )
     return [(float(agreement), float(divergence)) for agreement, divergence in pairs], gains

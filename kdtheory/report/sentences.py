@@ -5,14 +5,23 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from kdtheory.fidelity import ExaggerationSlope
+from kdtheory.fidelity import ExaggerationSlope, IndependentStudentControl
+from kdtheory.report.numbers import Mean, Share
 
 if TYPE_CHECKING:
     from kdtheory.report.comparison import Report
-    from kdtheory.report.numbers import Mean, Share
 
 MINUS = "\N{MINUS SIGN}"
 SPACE = "\N{NO-BREAK SPACE}"
+
+_ERRORS_APART = 2.0
+"""Standard errors from zero up to which a gain is about none."""
+
+_TEXTS = {
+    "exaggerates": "the student exaggerates the differences in its confidence",
+    "evens out": "the student evens out the differences in its confidence",
+    "undecided": "the points do not tell whether the student exaggerates the differences in its confidence",
+}
 
 
 def percent(share: float, n_points: int) -> str:
@@ -32,8 +41,8 @@ def percent_interval(interval: tuple[float, float], n_points: int) -> str:
     return f"{low} to {high}{SPACE}%"
 
 
-def points_of_percent(mean: Mean, n_points: int) -> str:
-    """A difference of shares in points of percent, with its sign and its standard error."""
+def percentage_points(mean: Mean, n_points: int) -> str:
+    """A difference of shares in percentage points, with its sign and its standard error."""
     digits = _decimals(n_points)
     return f"{signed(100.0 * mean.value, digits)} ± {100.0 * mean.standard_error:.{digits}f}"
 
@@ -75,7 +84,6 @@ def with_error(mean: Mean, *, sign: bool = False) -> str:
 
     Examples
     --------
-    >>> from kdtheory.report.numbers import Mean
     >>> with_error(Mean(0.12345, 0.0123)), with_error(Mean(-2.5, 0.0), sign=True)
     ('0.123 ± 0.012', '−2.50 ± 0')
     """
@@ -89,10 +97,20 @@ def with_error(mean: Mean, *, sign: bool = False) -> str:
     return f"{plus}{value:.{digits}f} ± {error:.{digits}f}".replace("-", MINUS)
 
 
+def two_decimals(value: float) -> str:
+    """A slope; of large ones only the first digits.
+
+    Examples
+    --------
+    >>> two_decimals(-0.678), two_decimals(12345678.9)
+    ('−0.68', '1.23e7')
+    """
+    return f"{value:.2f}".replace("-", MINUS) if abs(value) < 1e4 else number(value)
+
+
 def slope_text(fit: ExaggerationSlope) -> str:
     """A slope with its interval."""
-    low, high = fit.interval
-    return f"{fit.slope:.2f} ({low:.2f} to {high:.2f})".replace("-", MINUS)
+    return _slope(fit, "")
 
 
 def verdict(fit: ExaggerationSlope | None) -> str:
@@ -118,7 +136,7 @@ def _accuracies(report: Report) -> str:
     more = (
         "as often"
         if float(difference) == 0.0
-        else f"{difference} points of percent {'more' if change.value > 0.0 else 'less'}"
+        else f"{difference} percentage points {'more' if change.value > 0.0 else 'less'}"
     )
     error = f"standard error {100.0 * change.standard_error:.{_decimals(n)}f}"
     return (
@@ -135,38 +153,49 @@ def _agreement(report: Report) -> str:
         f"The two predict the same class on {_with_interval(report.agreement, n)}; any two models that are right so"
         f" often agree on {least} to {largest}."
     )
-    control = report.control
-    if control is None:
-        return text
-    gain, error = 100.0 * control.agreement_gain, 100.0 * control.agreement_gain_error
-    if abs(gain) <= 2.0 * error:
-        return f"{text} Students of other teachers agree with this teacher about as often as its own student does."
-    more = "more" if gain > 0.0 else "fewer"
-    digits = _decimals(n)
-    return (
-        f"{text} That is {abs(gain):.{digits}f} points of percent {more} than students of other teachers"
-        f" (standard error {error:.{digits}f})."
-    )
+    return text if report.control is None else f"{text} {_control(report.control, n)}"
+
+
+def _control(control: IndependentStudentControl, n_points: int) -> str:
+    gain, error = control.agreement_gain, control.agreement_gain_error
+    digits = _decimals(n_points)
+    agree = f"{abs(100.0 * gain):.{digits}f} percentage points (standard error {100.0 * error:.{digits}f})"
+    if abs(gain) <= _ERRORS_APART * error:
+        agree = "about as much"
+        than = "as"
+    else:
+        agree += " more" if gain > 0.0 else " less"
+        than = "than"
+    divergence = with_error(Mean(abs(control.divergence_gain), control.divergence_gain_error))
+    if abs(control.divergence_gain) <= _ERRORS_APART * control.divergence_gain_error:
+        probabilities = "its probabilities are about as near to the teacher’s as theirs"
+    else:
+        nearer = "nearer to" if control.divergence_gain > 0.0 else "farther from"
+        probabilities = f"its probabilities are {nearer} the teacher’s than theirs, by {divergence} nats"
+    return f"It agrees with this teacher {agree} {than} students of other teachers do; {probabilities}."
 
 
 def _exaggeration(report: Report) -> str:
     share = f"{100.0 * report.quantile:g}{SPACE}%"
-    low = _one_end(report.top_class.low, f"On the {share} of points where the teacher is least sure")
-    high = _one_end(report.top_class.high, f"On the {share} where it is surest")
-    return f"{low} {high}"
+    low, high = report.top_class.low, report.top_class.high
+    surest = f"on the {share} where it is surest"
+    if low is not None and high is not None and verdict(low) == verdict(high):
+        return (
+            f"On the {share} of points where the teacher is least sure, and {surest}, {_TEXTS[verdict(low)]}: slopes"
+            f" {_slope(low)} and {_slope(high, '')}."
+        )
+    return f"{_one_end(low, f'On the {share} of points where the teacher is least sure')} O{_one_end(high, surest)[1:]}"
 
 
 def _one_end(fit: ExaggerationSlope | None, where: str) -> str:
     if fit is None:
         return f"{where}, its confidence hardly varies, and no slope can be fitted."
-    texts = {
-        "exaggerates": "the student exaggerates the differences in its confidence",
-        "evens out": "the student evens out the differences in its confidence",
-        "undecided": "the points do not tell whether the student exaggerates the differences in its confidence",
-    }
-    low, high = (f"{end:.2f}".replace("-", MINUS) for end in fit.interval)
-    slope = f"{fit.slope:.2f}".replace("-", MINUS)
-    return f"{where}, {texts[verdict(fit)]}: slope {slope} (95{SPACE}% interval {low} to {high})."
+    return f"{where}, {_TEXTS[verdict(fit)]}: slope {_slope(fit)}."
+
+
+def _slope(fit: ExaggerationSlope, before: str = f"95{SPACE}% interval ") -> str:
+    low, high = (two_decimals(end) for end in fit.interval)
+    return f"{two_decimals(fit.slope)} ({before}{low} to {high})"
 
 
 def _with_interval(share: Share, n_points: int, before: str = "") -> str:
