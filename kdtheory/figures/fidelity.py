@@ -50,8 +50,9 @@ def draw_logit_logit(
 
     Notes
     -----
-    More than 2000 points are counted in hexagons, on a logarithmic scale. Both axes have the same range. Points beyond it, at most 1 in 500 of each model, are counted in the corner. Points are
-    drawn as pixels, so that files stay small. Source: Nagarajan et al. (2023), figures 5 to 12.
+    More than 2000 points are counted in hexagons, on a logarithmic scale. Both axes have the same range; points beyond
+    it, at most 1 in 500 of each model, are counted in the corner. Points are drawn as pixels, so that files stay small.
+    Source: Nagarajan et al. (2023), figures 5 to 12.
 
     Examples
     --------
@@ -64,7 +65,7 @@ def draw_logit_logit(
     x, y = (np.clip(np.asarray(values), -_LARGEST, _LARGEST) for values in (teacher_values, student_values))
     start, stop = _common_range(x, y)
     outside = int(np.count_nonzero((np.minimum(x, y) < start) | (np.maximum(x, y) > stop)))
-    colormap = mpl.colormaps.get_cmap(cmap)
+    colormap = mpl.colormaps.get_cmap(mpl.rcParams["image.cmap"] if cmap is None else cmap)
     if len(x) > _MOST_DOTS:
         axes.hexbin(
             x,
@@ -185,13 +186,16 @@ def draw_dissection(
     """
     total = max(sum(counts.values()), 1)
     names = [f"{_GROUPS[name]}\n{count:,} ({count / total:.1%})".replace("%", " %") for name, count in counts.items()]
-    rows = [row for row, name in enumerate(counts) if name in teacher_means]
+    rows = np.array([row for row, name in enumerate(counts) if name in teacher_means])
     teacher, student = (
         np.array([means[name] for name in counts if name in means]) for means in (teacher_means, student_means)
     )
-    axes.hlines(rows, teacher, student, color=mpl.rcParams["text.color"], alpha=0.4, linewidth=1.5, zorder=1)
-    for values, color, marker, label in ((teacher, colors[0], "o", "teacher"), (student, colors[1], "s", "student")):
-        axes.plot(values, rows, marker, color=color, markersize=6.5, label=label, clip_on=False)
+    for values, color, marker, label, shift in (
+        (teacher, colors[0], "o", "teacher", -0.1),
+        (student, colors[1], "s", "student", 0.1),
+    ):
+        axes.hlines(rows + shift, 0.0, values, color=color, alpha=0.35, linewidth=2.0)
+        axes.plot(values, rows + shift, marker, color=color, markersize=6, label=label, clip_on=False)
     axes.set(xlim=(0.0, 1.0), ylim=(len(counts) - 0.5, -0.5), xlabel="mean confidence in the predicted class")
     axes.set_yticks(range(len(counts)), names)
     axes.tick_params(axis="y", length=0)
@@ -210,4 +214,3 @@ def _common_range(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 def _line(name: str, fit: ExaggerationSlope) -> str:
     low, high = fit.interval
     return f"{name}: {fit.slope:.2f} ({low:.2f} to {high:.2f})"
-

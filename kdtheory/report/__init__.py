@@ -5,9 +5,8 @@ Needs matplotlib and jinja2: `pip install "kdtheory[report]"`.
 
 import importlib.util
 
-for _library in ("jinja2", "matplotlib"):
-    if importlib.util.find_spec(_library) is None:
-        raise ModuleNotFoundError(f'kdtheory.report needs {_library}: pip install "kdtheory[report]"')
+if importlib.util.find_spec("jinja2") is None or importlib.util.find_spec("matplotlib") is None:
+    raise ModuleNotFoundError('kdtheory.report needs jinja2 and matplotlib: pip install "kdtheory[report]"')
 
 from kdtheory.report.comparison import Report, report
 from kdtheory.report.files import read_labels, read_logits

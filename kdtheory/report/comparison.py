@@ -97,7 +97,7 @@ class Report:
         return summary(self)
 
     def to_json(self) -> str:
-        """Every number of the page, in JSON; all are finite, and none is rounded."""
+        """Return every number of the page, in JSON; all are finite, and none is rounded."""
         content = {
             "kdtheory": kdtheory.__version__,
             "confidence_level": CONFIDENCE_LEVEL,
@@ -107,15 +107,15 @@ class Report:
         return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def to_html(self) -> str:
-        """The page, in one piece: it asks for no other file, and runs no code."""
+        """Return the page, in one piece: it asks for no other file, and runs no code."""
         return render(self)
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, output: str | PathLike[str]) -> None:
         """Write the page, and its numbers beside it.
 
         Parameters
         ----------
-        path : str or path
+        output : str or path
             Of the page, with the ending `.html`; the numbers go to the same name with the ending `.json`. Files of
             these names are replaced at the end, when both are complete.
 
@@ -126,7 +126,7 @@ class Report:
         OSError
             When the folder does not exist, or cannot be written to.
         """
-        page = require_page_path(path)
+        page = require_page_path(output)
         write_together({page: self.to_html(), page.with_suffix(".json"): self.to_json()})
 
 
@@ -249,7 +249,7 @@ def _require_title(title: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON can hold of a number or a record of them."""
+    """Return what JSON can hold of a number or a record of them."""
     if isinstance(value, LogitLogit):
         return {name: _plain(getattr(value, name)) for name in ("low", "high", "student_below")}
     if is_dataclass(value):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from kdtheory.figures import STUDENT, STYLE, TEACHER, draw_dissection, draw_logit_logit, draw_reliability
+from kdtheory.report.numbers import Group, LogitLogit, ModelScores
 
 if TYPE_CHECKING:
     from kdtheory.report.comparison import Report
@@ -37,7 +39,7 @@ class Theme:
         return LinearSegmentedColormap.from_list("shades", self.shades)
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Any:
         """Settings of matplotlib."""
         colored = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
         return {
@@ -68,36 +70,32 @@ class Picture:
 
 def draw(report: Report) -> dict[str, Picture]:
     """Draw all figures of a report."""
-    counts = {name: group.count for name, group in report.groups.items()}
-    filled = {name: group for name, group in report.groups.items() if group.count}
-    means: list[Mapping[str, float]] = [
-        {name: getattr(group, f"{model}_confidence") for name, group in filled.items()}
-        for model in ("teacher", "student")
-    ]
     square = (4.2, 4.2)
     return {
-        **{
-            name: _picture(
-                lambda axes, theme, plot=plot: draw_logit_logit(
-                    axes, plot.teacher, plot.student, low=plot.low, high=plot.high, cmap=theme.cmap
-                ),
-                square,
-            )
-            for name, plot in (("top_class", report.top_class), ("true_class", report.true_class))
-        },
-        **{
-            name: _picture(
-                lambda axes, theme, number=number, scores=scores: draw_reliability(
-                    axes, scores.reliability, color=theme.models[number]
-                ),
-                square,
-            )
-            for number, (name, scores) in enumerate((("teacher", report.teacher), ("student", report.student)))
-        },
-        "dissection": _picture(
-            lambda axes, theme: draw_dissection(axes, counts, *means, colors=theme.models), (4.6, 3.4)
-        ),
+        "top_class": _picture(partial(_draw_log_odds, report.top_class), square),
+        "true_class": _picture(partial(_draw_log_odds, report.true_class), square),
+        "teacher": _picture(partial(_draw_reliability, report.teacher, 0), square),
+        "student": _picture(partial(_draw_reliability, report.student, 1), square),
+        "dissection": _picture(partial(_draw_groups, report.groups), (4.2, 3.4)),
     }
+
+
+def _draw_log_odds(plot: LogitLogit, axes: Axes, theme: Theme) -> None:
+    draw_logit_logit(axes, plot.teacher, plot.student, low=plot.low, high=plot.high, cmap=theme.cmap)
+
+
+def _draw_reliability(scores: ModelScores, model: int, axes: Axes, theme: Theme) -> None:
+    draw_reliability(axes, scores.reliability, color=theme.models[model])
+
+
+def _draw_groups(groups: Mapping[str, Group], axes: Axes, theme: Theme) -> None:
+    draw_dissection(
+        axes,
+        {name: group.count for name, group in groups.items()},
+        {name: group.teacher_confidence for name, group in groups.items() if group.teacher_confidence is not None},
+        {name: group.student_confidence for name, group in groups.items() if group.student_confidence is not None},
+        colors=theme.models,
+    )
 
 
 def _picture(draw_on: Callable[[Axes, Theme], None], size: tuple[float, float]) -> Picture:

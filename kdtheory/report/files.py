@@ -103,31 +103,31 @@ def _read_binary(path: Path, file: IO[bytes], name: str | None) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of headers that Python 2 wrote
             content = np.load(file, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            arrays = {}
-        else:
-            names = content.files
-            if (name is None and len(names) == 1) or name in names:
-                arrays = {name: content[names[0] if name is None else name]}
-            else:
-                arrays = dict.fromkeys(names)
     except Exception as error:  # what a damaged or made-up file leads to inside numpy is of every kind
-        what = "Python objects" if "pickle" in str(error) else _on_one_line(error)
-        raise ValueError(
-            f"{path} must be a file that numpy.save or numpy.savez wrote, whole and without pickles, got {what}"
-        ) from error
+        raise _unreadable(path, error) from error
     if isinstance(content, np.ndarray):
         if name is not None:
             raise ValueError(f"{path} holds one array without a name, got the name {name!r} for it")
         return content
-    if name not in arrays and name is not None:
-        raise ValueError(f"{path} must hold an array named {name!r}, got {sorted(arrays)}")
-    if name is None and len(arrays) != 1:
-        raise ValueError(f"{path} must hold one array, or be followed by a colon and a name, got {sorted(arrays)}")
-    array = arrays[name]
+    names = content.files
+    if name is None and len(names) != 1:
+        raise ValueError(f"{path} must hold one array, or be followed by a colon and a name, got {sorted(names)}")
+    if name is not None and name not in names:
+        raise ValueError(f"{path} must hold an array named {name!r}, got {sorted(names)}")
+    try:
+        array = content[names[0] if name is None else name]
+    except Exception as error:  # as above
+        raise _unreadable(path, error) from error
     if not isinstance(array, np.ndarray):
         raise ValueError(f"{path} must hold arrays, got {type(array).__name__}")
     return array
+
+
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    what = "Python objects" if "pickle" in str(error) else _on_one_line(error)
+    return ValueError(
+        f"{path} must be a file that numpy.save or numpy.savez wrote, whole and without pickles, got {what}"
+    )
 
 
 def _read_csv(path: Path, text: IO[str]) -> np.ndarray:

@@ -11,11 +11,11 @@ from os import PathLike
 from pathlib import Path
 
 
-def require_page_path(path: str | PathLike[str]) -> Path:
-    """`path` as that of a page, with the ending `.html`."""
-    page = Path(path)
+def require_page_path(output: str | PathLike[str]) -> Path:
+    """`output` as the path of a page, with the ending `.html`."""
+    page = Path(output)
     if page.suffix.lower() != ".html":
-        raise ValueError(f"path must end in .html, got {str(page)!r}")
+        raise ValueError(f"output must end in .html, got {str(page)!r}")
     return page
 
 

@@ -30,7 +30,7 @@ GROUPS = {"both": "Both", "only_teacher": "Only the teacher", "only_student": "O
 
 
 def render(report: Report) -> str:
-    """The page as text."""
+    """Return the page as text."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals.update(
         number=number,

@@ -25,7 +25,7 @@ _TEXTS = {
 
 
 def percent(share: float, n_points: int) -> str:
-    """A share in percent, with two decimals from 10,000 points on.
+    """Write a share in percent, with two decimals from 10,000 points on.
 
     Examples
     --------
@@ -36,19 +36,19 @@ def percent(share: float, n_points: int) -> str:
 
 
 def percent_interval(interval: tuple[float, float], n_points: int) -> str:
-    """An interval of shares in percent."""
+    """Write an interval of shares in percent."""
     low, high = (f"{100.0 * end:.{_decimals(n_points)}f}" for end in interval)
     return f"{low} to {high}{SPACE}%"
 
 
 def percentage_points(mean: Mean, n_points: int) -> str:
-    """A difference of shares in percentage points, with its sign and its standard error."""
+    """Write a difference of shares in percentage points, with its sign and its standard error."""
     digits = _decimals(n_points)
     return f"{signed(100.0 * mean.value, digits)} ± {100.0 * mean.standard_error:.{digits}f}"
 
 
 def signed(value: float, digits: int) -> str:
-    """A number with its sign, + or −; none for zero.
+    """Write a number with its sign, + or −; none for zero.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def signed(value: float, digits: int) -> str:
 
 
 def number(value: float, digits: int = 3, *, sign: bool = False) -> str:
-    """A number with so many significant digits, and never fewer than those before the point.
+    """Write a number with so many significant digits, and never fewer than those before the point.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def number(value: float, digits: int = 3, *, sign: bool = False) -> str:
 
 
 def with_error(mean: Mean, *, sign: bool = False) -> str:
-    """A mean with its standard error, which has two significant digits.
+    """Write a mean with its standard error, which has two significant digits.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def with_error(mean: Mean, *, sign: bool = False) -> str:
 
 
 def two_decimals(value: float) -> str:
-    """A slope; of large ones only the first digits.
+    """Write a slope, or the first digits of a large one.
 
     Examples
     --------
@@ -109,12 +109,12 @@ def two_decimals(value: float) -> str:
 
 
 def slope_text(fit: ExaggerationSlope) -> str:
-    """A slope with its interval."""
+    """Write a slope with its interval."""
     return _slope(fit, "")
 
 
 def verdict(fit: ExaggerationSlope | None) -> str:
-    """What the interval of a slope says of the student."""
+    """Say what the interval of a slope says of the student."""
     if fit is None:
         return "no slope"
     if fit.interval[0] > 1.0:
@@ -125,7 +125,7 @@ def verdict(fit: ExaggerationSlope | None) -> str:
 
 
 def summary(report: Report) -> tuple[str, ...]:
-    """The report in a few sentences."""
+    """Say the report in a few sentences."""
     return _accuracies(report), _agreement(report), _exaggeration(report)
 
 
