@@ -155,6 +155,11 @@ def test_a_mistake_is_named_in_one_line(kind, files):
     assert sorted(files.rglob("*")) == before
 
 
+def test_a_folder_that_cannot_be_written_to_is_named_before_any_work(files):
+    result = run("report", "missing.npy", *GOOD[1:], "--output", "missing/r.html")
+    assert "missing/r.html" in result.err
+
+
 @pytest.mark.parametrize("arguments", [("report",), ("report", "a.npy"), ("rapport",), ("report", "--bins", "x"), ()])
 def test_a_command_that_makes_no_sense_is_refused(arguments):
     result = run(*arguments)
