@@ -10,7 +10,6 @@ import pytest
 from typer.testing import CliRunner
 
 import kdtheory
-import kdtheory.report
 from kdtheory import command_line
 from kdtheory.command_line.application import app
 from kdtheory.report import Report, report
@@ -155,7 +154,8 @@ def test_a_mistake_is_named_in_one_line(kind, files):
     assert sorted(files.rglob("*")) == before
 
 
-def test_a_folder_that_cannot_be_written_to_is_named_before_any_work(files):
+@pytest.mark.usefixtures("files")
+def test_a_folder_that_cannot_be_written_to_is_named_before_any_work():
     result = run("report", "missing.npy", *GOOD[1:], "--output", "missing/r.html")
     assert "missing/r.html" in result.err
 

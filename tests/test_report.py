@@ -16,6 +16,7 @@ from scipy import stats
 from kdtheory import fidelity
 from kdtheory.figures import draw_dissection, draw_logit_logit, draw_reliability
 from kdtheory.report import Report, read_labels, read_logits, report
+from kdtheory.report.drawing import Picture
 from kdtheory.report.numbers import Mean
 from kdtheory.report.output import write_together
 from kdtheory.report.sentences import SPACE, verdict
@@ -54,6 +55,18 @@ def made():
 @pytest.fixture(scope="module")
 def page(made):
     return made.to_html()
+
+
+@pytest.fixture
+def axes():
+    return Figure().add_subplot()
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Pages without figures, which take a second."""
+    pictures = dict.fromkeys(("top_class", "true_class", "teacher", "student", "dissection"), Picture("", "", 1, 1))
+    monkeypatch.setattr("kdtheory.report.page.draw", lambda _: pictures)
 
 
 class Page(HTMLParser):
@@ -232,6 +245,7 @@ def test_undecided_slopes_and_opposite_ends_are_said_so():
     assert "On the 25 % where it is surest, the student evens out" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_teacher_that_is_equally_sure_everywhere_has_no_slope_and_text_in_a_title_stays_text():
     teacher = np.tile([0.0, 1.0], (20, 1))
     student = np.column_stack([np.zeros(20), np.linspace(-1.0, 1.0, 20)])
@@ -256,9 +270,13 @@ def test_a_student_equal_to_its_teacher_and_two_points_have_a_report():
     assert "as often" in result.summary[0]
 
 
-def test_models_that_know_nothing_have_a_page():
+@pytest.mark.usefixtures("undrawn")
+def test_models_that_know_nothing_have_a_page(axes):
     same = np.zeros((5, 3))
-    assert "none" in Page(report(same, same, [0, 1, 2, 0, 1]).to_html()).text()
+    result = report(same, same, [0, 1, 2, 0, 1])
+    assert "none" in Page(result.to_html()).text()
+    draw_logit_logit(axes, result.top_class.teacher, result.top_class.student)
+    assert axes.get_xlim()[0] < result.top_class.teacher[0] < axes.get_xlim()[1]
 
 
 def test_large_logits_have_finite_numbers_and_a_page():
@@ -348,7 +366,8 @@ def test_bad_arguments_are_refused_by_name():
         report(teacher, student, labels).save("report.json")
 
 
-def test_saving_writes_both_files_and_leaves_no_other(made, page, tmp_path):
+def test_saving_writes_both_files_and_leaves_no_other(made, page, tmp_path, monkeypatch):
+    monkeypatch.setattr(Report, "to_html", lambda _: page)
     made.save(tmp_path / "r.html")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["r.html", "r.json"]
     assert (tmp_path / "r.html").read_text(encoding="utf-8") == page
@@ -511,11 +530,6 @@ def test_a_browser_that_complains_is_heard(tmp_path):
     page = tmp_path / "page.html"
     page.write_text("<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'\"><img src='x.png'>")
     assert "CONSOLE" in shown(page, tmp_path).stderr
-
-
-@pytest.fixture
-def axes():
-    return Figure().add_subplot()
 
 
 def test_lines_of_a_logit_logit_plot_are_drawn_over_their_points(axes, made):
