@@ -14,6 +14,7 @@ from kdtheory.fidelity.agreement import (
 from kdtheory.fidelity.calibration import ReliabilityDiagram, expected_calibration_error, reliability_diagram
 from kdtheory.fidelity.dissection import Dissection, dissect
 from kdtheory.fidelity.exaggeration import ExaggerationSlope, exaggeration_slope, logit_logit_points
+from kdtheory.fidelity.intervals import share_interval
 from kdtheory.fidelity.predictions import (
     accuracy,
     logit_transformed_probabilities,
@@ -43,5 +44,6 @@ __all__ = [
     "predictive_entropy",
     "predictive_kl",
     "reliability_diagram",
+    "share_interval",
     "top1_agreement",
 ]

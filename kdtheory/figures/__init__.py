@@ -9,6 +9,7 @@ if importlib.util.find_spec("matplotlib") is None:
     raise ModuleNotFoundError('kdtheory.figures needs matplotlib: pip install "kdtheory[figures]"')
 
 from kdtheory.figures.command_line import figure_parser
+from kdtheory.figures.fidelity import draw_dissection, draw_logit_logit, draw_reliability
 from kdtheory.figures.flow import STUDENT, TEACHER, component_lengths, draw_eigenspace, draw_exaggeration, draw_filters
 from kdtheory.figures.output import save_figures
 from kdtheory.figures.risk import draw_risk, draw_separation
@@ -39,6 +40,7 @@ __all__ = [
     "HeldOutErrorDisplay",
     "LabelWeightsDisplay",
     "component_lengths",
+    "draw_dissection",
     "draw_distortions",
     "draw_eigenspace",
     "draw_equal_noise",
@@ -46,7 +48,9 @@ __all__ = [
     "draw_filters",
     "draw_legend",
     "draw_level",
+    "draw_logit_logit",
     "draw_oracle",
+    "draw_reliability",
     "draw_risk",
     "draw_separation",
     "draw_shrinkage",

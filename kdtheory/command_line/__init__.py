@@ -1,0 +1,20 @@
+"""The command `kdtheory`.
+
+Needs typer: `pip install "kdtheory[report]"`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+
+def main() -> None:
+    """Run the command, or say which package is missing for it."""
+    for library in ("typer", "jinja2", "matplotlib"):
+        if importlib.util.find_spec(library) is None:
+            print(f'Error: the command kdtheory needs {library}: pip install "kdtheory[report]"', file=sys.stderr)
+            sys.exit(2)
+    from kdtheory.command_line.application import app
+
+    app(prog_name="kdtheory")
