@@ -23,8 +23,13 @@ OF_TRIALS = {
     "fig_uncalibrated_teacher": 4,
     "fig_fashion_mnist": 2,
     "fig_ntk_vs_network": 2,
+    "fig_noisy_random_features": 2,
+    "fig_mlp_eigenspace": 2,
 }
-"""Scripts whose curves are means over trials, and how many of these are drawn here."""
+"""Scripts whose curves or printed numbers are means over trials, and how many of these are made here."""
+
+OF_ONE_TRIAL = {"fig_noisy_random_features", "fig_mlp_eigenspace"}
+"""Those of them that draw the first trial."""
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +193,7 @@ def test_the_axes_of_a_search_say_the_unit_and_hold_the_marks_and_the_gain_below
         assert top < low < max(float(mark.get_ydata()[0]) for mark in marks) < axes.get_ylim()[1]
 
 
-@pytest.mark.parametrize("name", OF_TRIALS)
+@pytest.mark.parametrize("name", sorted(OF_TRIALS.keys() - OF_ONE_TRIAL))
 def test_every_curve_of_trials_has_the_standard_errors_of_its_means(name, drawn, capsys):
     for figure in drawn(name, capsys)[0].values():
         with_errors = [
@@ -277,7 +282,7 @@ def test_students_of_equal_noise_are_joined_and_about_equal(drawn, capsys):
     assert [text.get_text() for text in students.texts] == [rf"$\sigma = {noise:g}$" for noise in example.NOISES]
 
 
-@pytest.mark.parametrize("name", OF_TRIALS)
+@pytest.mark.parametrize("name", sorted(OF_TRIALS.keys() - OF_ONE_TRIAL))
 def test_figures_of_trials_say_how_many_there_are_and_what_their_bars_are(name, drawn, capsys):
     for figure in drawn(name, capsys)[0].values():
         (legend,) = figure.legends
@@ -398,3 +403,31 @@ def test_networks_do_what_is_forecast_for_them(capsys):
     assert errors[-1] < errors[0]
     assert np.all(distances[1024] < distances[128])
     assert np.all(distances[1024] < 0.12)
+
+
+def finding(printed, start):
+    line = next(line for line in printed.splitlines() if line.strip().startswith(start))
+    return float(line.strip().removeprefix(start).split(" ± ")[0])
+
+
+def test_students_on_random_features_are_more_biased_and_doubt_wrong_labels(drawn, capsys):
+    figures, printed = drawn("fig_noisy_random_features", capsys)
+    assert finding(printed, "features: share of pairs where the student is more biased") > 0.7
+    assert finding(printed, "features: by how much, median over pairs") > 0.03
+    rows = {line.strip().rpartition("labels")[0]: line for line in printed.splitlines() if "confidence" in line}
+    for row in rows.values():
+        teacher, student = (float(part.split()[-1]) for part in row.split(" ± ")[:2])
+        assert student < teacher
+    kept = figures["noisy_random_features_confidence"].axes[2]
+    right, wrong = (container.lines[0].get_ydata() for container in kept.containers)
+    assert np.mean(right[: len(right) // 2]) > np.mean(wrong[: len(wrong) // 2]) + 0.3
+    for panel in figures["noisy_random_features"].axes:
+        teacher, student = (line.get_xydata() for line in panel.lines if line.get_label() in ("teacher", "student"))
+        np.testing.assert_array_equal(teacher[0], student[0])
+
+
+def test_students_of_networks_are_more_biased_behind_the_first_layer(drawn, capsys):
+    figures, printed = drawn("fig_mlp_eigenspace", capsys)
+    assert finding(printed, "second layer: share of pairs where the student is more biased") > 0.6
+    assert finding(printed, "second layer: by how much, median over pairs") > 0.05
+    assert len(figures["mlp_eigenspace"].axes) == len(figures["mlp_eigenspace_hidden"].axes) == 6

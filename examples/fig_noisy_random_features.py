@@ -1,0 +1,80 @@
+"""A linear model on random features learns digits, a quarter with wrong labels; its student has the sharper bias.
+
+Figures 17 to 19 of Nagarajan et al. (2023), with the settings of their Table 7: cross-entropy, Adam, a student that
+starts where its teacher started and learns from the teacher alone at temperature 4. Drawn are the lengths of weights
+along pairs of the features' eigendirections; the student's log odds of the teacher's top class against the teacher's;
+and the teacher's accuracy when weights are kept along its top directions only. Printed, over trials with images, labels
+and features of their own, are the share of pairs where the student is more biased towards the higher direction, slopes
+in the logit-logit plot, and the confidence of both in right and wrong labels.
+
+Built in: the digits of scikit-learn. With `--full` ten trials; with `--data
+FOLDER` MNIST from FOLDER/mnist.npz, with `--data openml` fetched from OpenML into scikit-learn's cache.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import jax
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from kdtheory.figures import STYLE, save_figures
+from kdtheory.figures.networks import (
+    Layer,
+    Setting,
+    draw_confidence,
+    draw_curves,
+    image_parser,
+    learn,
+    print_findings,
+    read_digits,
+    read_images,
+)
+from kdtheory.figures.trials import run_trials
+from kdtheory.nets import RandomFeatures, TrainingPlan
+
+OUTPUT = Path(__file__).resolve().parents[1] / "figures"
+PLAN = TrainingPlan(n_epochs=40, optimiser="adam", learning_rate=1e-3)
+
+
+def main(
+    full: bool = False,
+    trials: int | None = None,
+    jobs: int | None = None,
+    data: tuple[np.ndarray, np.ndarray] | None = None,
+) -> dict[str, Figure]:
+    """Print findings, and return figures by file name."""
+    images, labels = read_digits() if data is None else data
+    make = partial(network, int(np.prod(images.shape[1:])), 5000)
+    layer = Layer("features", features, lambda model: np.asarray(model.weights))
+    setting = Setting(make, (layer,), PLAN, n_train=128, n_test=1000, wrong=0.25)
+    n_trials = (10 if full else 3) if trials is None else trials
+    run = run_trials(partial(learn, setting, images, labels), n_trials, jobs=jobs, title="random features")
+    print_findings(setting, run)
+    with plt.style.context(STYLE):
+        return {
+            "noisy_random_features": draw_curves(run, "features"),
+            "noisy_random_features_confidence": draw_confidence(run),
+        }
+
+
+def network(n_inputs: int, n_features: int, key: jax.Array) -> RandomFeatures:
+    """Make the model, whose features are not scaled by their number."""
+    return RandomFeatures(n_inputs, 10, n_features=n_features, scale=1.0, key=key)
+
+
+def features(model: RandomFeatures, X: np.ndarray) -> np.ndarray:
+    """Give the features of images."""
+    return np.asarray(jax.vmap(model.features)(X))
+
+
+if __name__ == "__main__":
+    mpl.use("Agg")
+    parser = image_parser(__doc__, OUTPUT)
+    arguments = parser.parse_args()
+    images = read_images(parser, arguments)
+    save_figures(main(arguments.full, arguments.trials, arguments.jobs, images), arguments.output)
