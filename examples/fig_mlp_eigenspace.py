@@ -51,7 +51,7 @@ def main(
     images, labels = read_digits() if data is None else data
     make = partial(network, int(np.prod(images.shape[1:])))
     setting = Setting(make, LAYERS, PLAN, n_train=128, n_test=1000)
-    n_trials = (10 if full else 3) if trials is None else trials
+    n_trials = (10 if full else 2) if trials is None else trials
     run = run_trials(partial(learn, setting, images, labels), n_trials, jobs=jobs, title="networks")
     print_findings(setting, run)
     with plt.style.context(STYLE):

@@ -52,7 +52,7 @@ def main(
     make = partial(network, int(np.prod(images.shape[1:])), 5000)
     layer = Layer("features", features, lambda model: np.asarray(model.weights))
     setting = Setting(make, (layer,), PLAN, n_train=128, n_test=1000, wrong=0.25)
-    n_trials = (10 if full else 3) if trials is None else trials
+    n_trials = (10 if full else 2) if trials is None else trials
     run = run_trials(partial(learn, setting, images, labels), n_trials, jobs=jobs, title="random features")
     print_findings(setting, run)
     with plt.style.context(STYLE):
