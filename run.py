@@ -135,8 +135,7 @@ def figures(*arguments: str) -> None:
 
 def test(*arguments: str) -> None:
     """Run the tests on all cores, one BLAS thread each."""
-    spread = ("--numprocesses", "auto", "--dist", "loadgroup")
-    run(MAIN.program("python"), "-m", "pytest", *spread, *arguments, **ONE_THREAD)
+    run(MAIN.program("python"), "-m", "pytest", "--numprocesses", "auto", *arguments, **ONE_THREAD)
 
 
 def peers(*arguments: str) -> None:

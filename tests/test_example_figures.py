@@ -15,8 +15,6 @@ from kdtheory import datasets, noisy_sigmoid_teacher
 from kdtheory.figures import save_figures
 from tests.examples import EXAMPLES, call_example, load_example
 
-pytestmark = pytest.mark.xdist_group("figures")  # one process draws them, once
-
 NAMES = sorted(path.stem for path in EXAMPLES.glob("fig_*.py"))
 OF_TRIALS = {
     "fig_gaussian_bayes_teacher": 4,
