@@ -426,8 +426,9 @@ def test_students_on_random_features_are_more_biased_and_doubt_wrong_labels(draw
         np.testing.assert_array_equal(teacher[0], student[0])
 
 
-def test_students_of_networks_are_more_biased_behind_the_first_layer(drawn, capsys):
+def test_students_of_networks_are_more_biased_in_most_pairs(drawn, capsys):
     figures, printed = drawn("fig_mlp_eigenspace", capsys)
-    assert finding(printed, "second layer: share of pairs where the student is more biased") > 0.6
+    assert finding(printed, "first layer: share of pairs where the student is more biased") > 0.65
+    assert finding(printed, "first layer: by how much, median over pairs") > 0.1
     assert finding(printed, "second layer: by how much, median over pairs") > 0.05
     assert len(figures["mlp_eigenspace"].axes) == len(figures["mlp_eigenspace_hidden"].axes) == 6
