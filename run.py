@@ -134,8 +134,9 @@ def figures(*arguments: str) -> None:
 
 
 def test(*arguments: str) -> None:
-    """Run the tests on all cores, one BLAS thread each."""
-    run(MAIN.program("python"), "-m", "pytest", "--numprocesses", "auto", *arguments, **ONE_THREAD)
+    """Run the tests on all cores, one BLAS thread each, and most tests of a file in one process."""
+    parallel = ("--numprocesses", "auto", "--dist", "worksteal")
+    run(MAIN.program("python"), "-m", "pytest", *parallel, *arguments, **ONE_THREAD)
 
 
 def peers(*arguments: str) -> None:

@@ -8,6 +8,7 @@ XLA_FLAGS = (
     "--xla_force_host_platform_device_count=4",
     "--xla_backend_optimization_level=0",  # most of the time of tests is compilation
     "--xla_llvm_disable_expensive_passes=true",
+    "--xla_cpu_use_fusion_emitters=false",  # an emitter that compiles faster
 )
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
