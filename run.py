@@ -65,8 +65,12 @@ PEERS = Environment(
 
 
 def clean_environment() -> dict[str, str]:
-    """Give the variables of this process, but for those that point to other environments."""
-    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    """Give the variables of this process, but for those that point to other environments or forbid compiled modules.
+
+    Every task starts Python many times, and compiling what it imports takes longer than most of them.
+    """
+    others = ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if name not in others}
 
 
 def run(*command: str | Path, **variables: str) -> None:
