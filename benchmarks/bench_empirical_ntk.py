@@ -10,15 +10,13 @@ difference, for the first 20 points, to products of explicit Jacobians in double
 
 import importlib.util
 import os
-import statistics
-import time
 from importlib.metadata import version
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from benchmarks.conftest import median_ratio
+from benchmarks.turns import measure_in_turns
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
@@ -72,7 +70,8 @@ def contenders(f, params, X):
 
 def by_explicit_jacobians(f, params, X):
     """Mean over outputs, in double precision."""
-    with jax.experimental.enable_x64():
+    in_double_precision = jax.enable_x64(True) if hasattr(jax, "enable_x64") else jax.experimental.enable_x64()
+    with in_double_precision:
         double = [jnp.asarray(leaf, "float64") for leaf in params]
         jacobian = jax.jit(jax.jacrev(lambda weights, point: f(weights, point[None])[0]))
         rows = [
@@ -90,21 +89,10 @@ def test_gram_matrices_in_turns(benchmark, network):
     params = [jnp.asarray(rng.standard_normal(each) / np.sqrt(np.prod(each[:-1])), "float32") for each in sizes]
     X = rng.standard_normal((N_POINTS, *shape)).astype(np.float32)
     runs = contenders(f, params, X)
-    wall, processor = ({name: [] for name in runs} for _ in range(2))
-
-    def in_turns():
-        for name, run in runs.items():
-            start, used = time.perf_counter(), time.process_time()
-            run()
-            wall[name].append(time.perf_counter() - start)
-            processor[name].append(time.process_time() - used)
-
     with threadpool_limits(2):
-        benchmark.pedantic(in_turns, rounds=ROUNDS, warmup_rounds=1)
-        wall, processor = ({name: values[1:] for name, values in each.items()} for each in (wall, processor))
+        seconds = measure_in_turns(benchmark, runs, ROUNDS)
         exact = by_explicit_jacobians(f, params, X[:N_CHECKED])
         errors = {name: np.abs(run()[:N_CHECKED, :N_CHECKED] - exact).max() / exact.max() for name, run in runs.items()}
-    peers = [name for name in runs if name != "kdtheory"]
     benchmark.extra_info |= {
         "n_points": N_POINTS,
         "n_outputs": N_OUTPUTS,
@@ -112,12 +100,7 @@ def test_gram_matrices_in_turns(benchmark, network):
         "load_average": round(os.getloadavg()[0], 1),
         "versions": {name: version(name) for name in ("jax", *(["neural-tangents"] if INSTALLED else []))},
         "not_installed": [] if INSTALLED else ["neural-tangents"],
-        "median_seconds_of": {name: round(statistics.median(values), 4) for name, values in wall.items()},
-        "processor_seconds_of": {name: round(statistics.median(values), 4) for name, values in processor.items()},
-        "times_faster_than": {name: round(median_ratio(wall[name], wall["kdtheory"]), 2) for name in peers},
-        "times_less_processor_than": {
-            name: round(median_ratio(processor[name], processor["kdtheory"]), 2) for name in peers
-        },
+        **seconds,
         "relative_errors": {name: float(f"{error:.1e}") for name, error in errors.items()},
     }
     assert errors["kdtheory"] <= 1e-6

@@ -16,9 +16,7 @@ import importlib.util
 import math
 import multiprocessing
 import os
-import statistics
 import sys
-import time
 import types
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +25,8 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from benchmarks.conftest import median_ratio, most_memory
+from benchmarks.conftest import most_memory
+from benchmarks.turns import measure_in_turns
 from kdtheory.kernels import NTK
 
 N_POINTS, N_FEATURES, DEPTH, ROUNDS = 2000, 100, 3, 9
@@ -133,20 +132,9 @@ def errors_of(gram):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of jax, at the import of neural-tangents
 @pytest.mark.parametrize("threads", [1, 2])
 def test_gram_matrices_in_turns(benchmark, threads):
-    wall, processor = ({name: [] for name in INSTALLED} for _ in range(2))
-
     with threadpool_limits(threads):
         runs = {name: make() for name, make in INSTALLED.items()}
-
-        def in_turns():
-            for name, run in runs.items():
-                start, used = time.perf_counter(), time.process_time()
-                run()
-                wall[name].append(time.perf_counter() - start)
-                processor[name].append(time.process_time() - used)
-
-        benchmark.pedantic(in_turns, rounds=ROUNDS, warmup_rounds=1)
-        wall, processor = ({name: values[1:] for name, values in each.items()} for each in (wall, processor))
+        seconds = measure_in_turns(benchmark, runs, ROUNDS)
         gram = runs["kdtheory"]()
         memory = {name: peak_in_new_process(name) for name in INSTALLED}
     smallest = float(np.linalg.eigvalsh(gram)[0])
@@ -159,12 +147,7 @@ def test_gram_matrices_in_turns(benchmark, threads):
         "load_average": round(os.getloadavg()[0], 1),
         "versions": {name: version(name) for module, name in DISTRIBUTIONS.items() if importlib.util.find_spec(module)},
         "not_installed": sorted(METHODS.keys() - INSTALLED.keys()),
-        "median_seconds_of": {name: round(statistics.median(values), 4) for name, values in wall.items()},
-        "processor_seconds_of": {name: round(statistics.median(values), 4) for name, values in processor.items()},
-        "times_faster_than": {name: round(median_ratio(wall[name], wall["kdtheory"]), 2) for name in peers},
-        "times_less_processor_than": {
-            name: round(median_ratio(processor[name], processor["kdtheory"]), 2) for name in peers
-        },
+        **seconds,
         "peak_megabytes": memory,
         "memory_over_that_of": {name: round(memory["kdtheory"] / memory[name], 3) for name in peers},
         "relative_errors": {name: errors_of(np.asarray(run())) for name, run in runs.items()},

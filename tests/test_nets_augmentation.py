@@ -44,10 +44,10 @@ def test_a_sequence_applies_each_to_what_the_one_before_made_by_independent_choi
 
 
 def test_equal_augmentations_are_equal_so_that_nothing_is_compiled_anew():
-    make = lambda: Sequential(RandomCrop(padding=2, mode="reflect"), RandomFlip())  # noqa: E731
-    assert make() == make()
-    assert hash(make()) == hash(make())
-    assert "0x" not in repr(make())  # checkpoints know a plan by how it prints
+    one, other = (Sequential(RandomCrop(padding=2, mode="reflect"), RandomFlip()) for _ in range(2))
+    assert one == other
+    assert hash(one) == hash(other)
+    assert "0x" not in repr(one)  # checkpoints know a plan by how it prints
 
 
 @pytest.mark.parametrize(
