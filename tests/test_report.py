@@ -1,60 +1,32 @@
-"""Reports of a student and its teacher: their numbers are those of the metrics, and the page asks for nothing else."""
+"""Reports of a student and its teacher: their numbers are those of the metrics."""
 
 import json
 import os
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from scipy import stats
 
 from kdtheory import fidelity
-from kdtheory.figures import draw_dissection, draw_logit_logit, draw_reliability
-from kdtheory.report import Report, read_labels, read_logits, report
+from kdtheory.figures import draw_logit_logit
+from kdtheory.report import Report, report
 from kdtheory.report.drawing import Picture
 from kdtheory.report.numbers import Mean
 from kdtheory.report.output import write_together
 from kdtheory.report.sentences import SPACE, verdict
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-HEADLESS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-sync",
-    "--disable-component-update",
-    "--no-first-run",
-    "--enable-logging=stderr",
-)
-
-
-def logits(n=300, n_classes=5, seed=0):
-    """Logits of a teacher, its student and two others, and labels."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(n_classes, size=n)
-    teacher = rng.normal(size=(n, n_classes))
-    teacher[np.arange(n), labels] += 4.0 * rng.random(n)
-    student = 1.3 * teacher + 0.5 * rng.normal(size=teacher.shape)
-    controls = teacher + 1.5 * rng.normal(size=(2, *teacher.shape))
-    return teacher, student, labels, controls
+from tests.reports import Page, a_page, a_report, logits
 
 
 @pytest.fixture(scope="module")
 def made():
-    teacher, student, labels, controls = logits()
-    return report(teacher, student, labels, control_logits=controls, temperature=1.5, quantile=0.3, n_bins=9, seed=3)
+    return a_report()
 
 
 @pytest.fixture(scope="module")
-def page(made):
-    return made.to_html()
+def page():
+    return a_page()
 
 
 @pytest.fixture
@@ -67,32 +39,6 @@ def undrawn(monkeypatch):
     """Pages without figures, which take a second."""
     pictures = dict.fromkeys(("top_class", "true_class", "teacher", "student", "dissection"), Picture("", "", 1, 1))
     monkeypatch.setattr("kdtheory.report.page.draw", lambda _: pictures)
-
-
-class Page(HTMLParser):
-    """What a page asks for, its text, and its elements."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.addresses, self.tags, self.words = [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        self.addresses += [
-            value
-            for name, value in attrs
-            if name in ("src", "srcset", "href", "action", "data", "poster", "background")
-        ]
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    def text(self):
-        return re.sub(r"\s+", " ", " ".join(self.words))
-
-    def named(self, tag):
-        return [attributes for name, attributes in self.tags if name == tag]
 
 
 def test_every_number_is_that_of_the_metrics(made):
@@ -286,64 +232,6 @@ def test_large_logits_have_finite_numbers_and_a_page():
     assert result.change.negative_log_likelihood.standard_error > 1e297
 
 
-def test_the_same_input_gives_the_same_bytes(made, page):
-    teacher, student, labels, controls = logits()
-    again = report(teacher, student, labels, control_logits=controls, temperature=1.5, quantile=0.3, n_bins=9, seed=3)
-    assert again.to_json() == made.to_json()
-    assert again.to_html() == page
-
-
-def test_the_page_asks_for_nothing(page):
-    parsed = Page(page)
-    assert parsed.addresses
-    assert all(address.startswith("data:") for address in parsed.addresses)
-    assert not {"script", "iframe", "object", "embed", "form"} & {tag for tag, _ in parsed.tags}
-    assert "url(" not in page
-    assert "@import" not in page
-    assert "http:" not in page
-    assert "https:" not in page
-    policy = next(meta["content"] for meta in parsed.named("meta") if "http-equiv" in meta)
-    assert policy.startswith("default-src 'none'")
-
-
-def test_the_page_can_be_read_by_everyone(page):
-    parsed = Page(page)
-    assert parsed.named("html") == [{"lang": "en"}]
-    assert len(parsed.named("img")) == len(parsed.named("picture")) == 5
-    assert all(len(image["alt"]) > 60 and "\n" not in image["alt"] for image in parsed.named("img"))
-    assert all("dark" in source["media"] for source in parsed.named("source"))
-    assert len(parsed.named("caption")) == len(parsed.named("table"))
-    assert all("scope" in cell for cell in parsed.named("th"))
-    assert any("width=device-width" in meta.get("content", "") for meta in parsed.named("meta"))
-    ids = [attributes["id"] for _, attributes in parsed.tags if "id" in attributes]
-    assert len(ids) == len(set(ids))
-    assert {attributes["aria-labelledby"] for _, attributes in parsed.tags if "aria-labelledby" in attributes} <= {*ids}
-    tags = [tag for tag, _ in parsed.tags]
-    assert [tags.count(name) for name in ("h1", "h2", "main")] == [1, 5, 1]
-
-
-def test_the_page_shows_the_numbers(made, page):
-    text = Page(page).text().replace(SPACE, " ").replace("−", "-")
-    for share in (made.teacher.accuracy, made.student.accuracy, made.agreement):
-        assert f"{100 * share.value:.1f} %" in text
-    for sentence in made.summary:
-        assert re.sub(r"\s+", " ", sentence.replace("−", "-")) in text
-    control = made.control
-    for divergence in control.control_divergences:
-        assert f"{divergence:.3f}"[:4] in text
-    for fit in (made.top_class.low, made.top_class.high, made.true_class.low, made.true_class.high):
-        assert f"{fit.slope:.2f} {fit.interval[0]:.2f} to {fit.interval[1]:.2f}" in text
-    for group in made.groups.values():
-        assert f"{group.teacher_confidence:.3f} {group.student_confidence:.3f}" in text
-
-
-def test_many_points_give_a_small_page():
-    teacher, student, labels, _ = logits(n=8_000)
-    result = report(teacher, student, labels)
-    assert len(result.to_html()) < 2_000_000
-    assert len(result.to_json()) < 50_000
-
-
 def test_bad_arguments_are_refused_by_name():
     teacher, student, labels, _ = logits(n=20)
     for change, message in (
@@ -399,188 +287,3 @@ def test_a_report_is_frozen(made):
     assert isinstance(made, Report)
     with pytest.raises(AttributeError):
         made.title = "another"
-
-
-def test_logits_and_labels_come_from_all_kinds_of_files(tmp_path):
-    teacher, _, labels, _ = logits(n=6)
-    np.save(tmp_path / "a.npy", teacher)
-    np.savez(tmp_path / "one.npz", teacher)
-    np.savez_compressed(tmp_path / "two.npz", teacher=teacher, other=labels)
-    np.savetxt(tmp_path / "plain.csv", teacher, delimiter=",", fmt="%.18e")
-    np.savetxt(tmp_path / "named.csv", teacher, delimiter=",", fmt="%.18e", header="a,b,c,d,e", comments="")
-    np.savetxt(tmp_path / "pandas.csv", teacher, delimiter=",", fmt="%.18e", header="0,1,2,3,4", comments="")
-    (tmp_path / "excel.CSV").write_bytes(
-        b"\xef\xbb\xbf" + (tmp_path / "named.csv").read_bytes().replace(b"\n", b"\r\n")
-    )
-    np.save(tmp_path / "with:colon.npy", teacher)
-    for name in (
-        "a.npy", "one.npz", "two.npz:teacher", "plain.csv", "named.csv", "pandas.csv", "excel.CSV", "with:colon.npy",
-    ):  # fmt: skip
-        np.testing.assert_array_equal(read_logits(f"{tmp_path}/{name}"), teacher)
-    np.testing.assert_array_equal(read_logits(tmp_path / "a.npy"), teacher)
-    np.savetxt(tmp_path / "labels.csv", labels, fmt="%d", header="label", comments="")
-    np.savetxt(tmp_path / "floats.csv", labels, fmt="%.1f")
-    np.save(tmp_path / "column.npy", labels[:, None].astype(np.uint8))
-    for name in ("two.npz:other", "labels.csv", "floats.csv", "column.npy"):
-        read = read_labels(f"{tmp_path}/{name}")
-        assert read.dtype.kind in "iu"
-        np.testing.assert_array_equal(read, labels)
-
-
-def test_lines_of_whole_numbers_are_all_data(tmp_path):
-    (tmp_path / "a.csv").write_text("0,1,2\n5,3,4\n")
-    np.testing.assert_array_equal(read_logits(tmp_path / "a.csv"), [[0.0, 1.0, 2.0], [5.0, 3.0, 4.0]])
-
-
-BAD_CSV = {
-    "empty": ("", "no data"),
-    "only a heading": ("a,b\n", "no data"),
-    "ragged": ("1,2\n3\n", "number of columns"),
-    "words": ("1,2\n3,x\n", "could not convert string 'x'"),
-    "semicolons": ("1;2\n3;4\n", "could not convert string '3;4'"),
-    "an index": (",0,1\n0,1.5,2\n", "to_csv(..., index=False)"),
-    "a hole in the first line": ("1,,2\n1,2,3\n", "empty cell"),
-    "a hole in another line": ("1,3,2\n1,,3\n", "could not convert string ''"),
-    "names and numbers": ("id,1\n0,1\n", "names and numbers"),
-}
-
-
-@pytest.mark.parametrize("kind", BAD_CSV)
-def test_a_csv_file_that_is_no_table_of_numbers_is_refused(kind, tmp_path):
-    content, message = BAD_CSV[kind]
-    file = tmp_path / "a.csv"
-    file.write_text(content)
-    with pytest.raises(ValueError, match=re.escape(message)) as caught:
-        read_logits(file)
-    assert str(caught.value).startswith(str(file))
-    assert "\n" not in str(caught.value)
-
-
-def test_files_that_are_no_arrays_are_refused(tmp_path):
-    teacher, _, labels, _ = logits(n=6)
-    np.save(tmp_path / "whole.npy", teacher)
-    whole = (tmp_path / "whole.npy").read_bytes()
-    np.savez(tmp_path / "whole.npz", teacher=teacher, labels=labels)
-    archive = (tmp_path / "whole.npz").read_bytes()
-    np.save(tmp_path / "objects.npy", np.array([{}, 1], dtype=object))
-    np.savez(tmp_path / "objects.npz", a=np.array([{}, 1], dtype=object))
-    contents = {
-        "cut.npy": whole[:-9],
-        "header.npy": whole[:40],
-        "empty.npy": b"",
-        "text.npy": b"hello",
-        "pickle.npy": b"\x80\x04N.",
-        "cut.npz": archive[: len(archive) // 2],
-        "damaged.npz": archive[:200] + bytes(50) + archive[250:],
-        "utf16.csv": "1,2".encode("utf-16"),
-        "huge.npy": whole.replace(b"(6, 5), }" + b" " * 12, b"(60000000000, 50000), }"[:21]),
-    }
-    for name, content in contents.items():
-        (tmp_path / name).write_bytes(content)
-    for name in [*contents, "objects.npy", "objects.npz", "damaged.npz:teacher"]:
-        with pytest.raises(ValueError, match=re.escape(str(tmp_path / name.partition(":")[0]))) as caught:
-            read_logits(f"{tmp_path}/{name}")
-        assert "\n" not in str(caught.value)
-        assert "allow_pickle" not in str(caught.value)
-    for name, message in (
-        ("whole.npz", "must hold one array, or be followed by a colon and a name, got ['labels', 'teacher']"),
-        ("whole.npz:x", "must hold an array named 'x', got ['labels', 'teacher']"),
-        ("whole.npz:", "must hold an array named '', got ['labels', 'teacher']"),
-        ("whole.npy:x", "holds one array without a name, got the name 'x'"),
-        ("whole.txt", "must end in .npy, .npz or .csv, got '.txt'"),
-    ):
-        with pytest.raises(ValueError, match=re.escape(message)):
-            read_logits(f"{tmp_path}/{name}")
-    with pytest.raises(FileNotFoundError):
-        read_logits(tmp_path / "missing.npy")
-
-
-def test_labels_that_are_no_column_of_integers_are_refused(tmp_path):
-    for content, message in (
-        (np.array([0.0, 1.5]), "must hold integers, got 1.5 at index 1"),
-        (np.array([0.0, np.nan]), "must hold integers, got nan at index 1"),
-        (np.array([1e300, 0.0]), "must hold integers, got 1e+300 at index 0"),
-        (np.zeros((3, 2)), "must hold one column of labels, got shape (3, 2)"),
-    ):
-        np.save(tmp_path / "labels.npy", content)
-        with pytest.raises(ValueError, match=re.escape(message)):
-            read_labels(tmp_path / "labels.npy")
-
-
-def shown(page, folder):
-    """What Chromium makes of a page, and what it says meanwhile."""
-    profile = f"--user-data-dir={folder / 'profile'}"
-    command = [BROWSER, *HEADLESS, profile, "--dump-dom", page.as_uri()]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-
-
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
-def test_a_browser_shows_the_page_without_complaint(made, page, tmp_path):
-    file = tmp_path / "report.html"
-    file.write_text(page, encoding="utf-8")
-    browser = shown(file, tmp_path)
-    assert "CONSOLE" not in browser.stderr
-    text = Page(browser.stdout).text().replace(SPACE, " ")
-    assert f"{100 * made.student.accuracy.value:.1f} %" in text
-    assert re.sub(r"\s+", " ", made.summary[0].replace(SPACE, " ")) in text
-
-
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
-def test_a_browser_that_complains_is_heard(tmp_path):
-    page = tmp_path / "page.html"
-    page.write_text("<meta http-equiv='Content-Security-Policy' content=\"default-src 'none'\"><img src='x.png'>")
-    assert "CONSOLE" in shown(page, tmp_path).stderr
-
-
-def test_lines_of_a_logit_logit_plot_are_drawn_over_their_points(axes, made):
-    plot = made.top_class
-    draw_logit_logit(axes, plot.teacher, plot.student, low=plot.low, high=plot.high)
-    (points,) = (each for each in axes.collections if isinstance(each, PathCollection))
-    np.testing.assert_array_equal(points.get_offsets(), np.column_stack([plot.teacher, plot.student]))
-    low, high = axes.lines[-2:]
-    for line, fit, ends in (
-        (low, plot.low, (plot.teacher.min(), plot.low.threshold)),
-        (high, plot.high, (plot.high.threshold, plot.teacher.max())),
-    ):
-        np.testing.assert_array_equal(line.get_xdata(), ends)
-        np.testing.assert_allclose(line.get_ydata(), fit.intercept + fit.slope * np.array(ends), rtol=1e-12)
-        assert f"{fit.slope:.2f} ({fit.interval[0]:.2f} to {fit.interval[1]:.2f})" in line.get_label()
-    assert not axes.texts
-
-
-def test_many_points_are_counted_in_hexagons_and_those_outside_in_words(axes):
-    x, y = np.random.default_rng(0).normal(size=(2, 5000))
-    x[0], y[1] = 700.0, -1e9
-    draw_logit_logit(axes, x, y)
-    (hexagons,) = axes.collections
-    outside = int(axes.texts[0].get_text().split()[0])
-    assert axes.texts[0].get_text() == f"{outside} more outside"
-    assert 2 <= outside <= 20
-    assert 0 <= np.sum(hexagons.get_array()) - (5000 - outside) <= 3  # hexagons at the edge reach over it
-    assert axes.get_xlim() == axes.get_ylim()
-    assert max(map(abs, axes.get_xlim())) < 5.0
-
-
-def test_a_reliability_diagram_shows_accuracies_with_their_intervals(axes, made):
-    diagram = made.teacher.reliability
-    filled = diagram.counts > 0
-    assert not np.all(filled)
-    draw_reliability(axes, diagram)
-    np.testing.assert_array_equal([bar.get_height() for bar in axes.patches], diagram.counts / 300)
-    dots, _, (bars,) = axes.containers[1]
-    np.testing.assert_array_equal(dots.get_xdata(), diagram.mean_confidences[filled])
-    np.testing.assert_array_equal(dots.get_ydata(), diagram.accuracies[filled])
-    drawn = [segment[:, 1] for segment in bars.get_segments()]
-    expected = fidelity.share_interval(diagram.accuracies[filled], diagram.counts[filled])
-    np.testing.assert_allclose(drawn, np.transpose(expected), atol=1e-15)
-
-
-def test_a_dissection_shows_the_means_of_groups_that_have_points(axes):
-    counts = {"both": 5, "only_teacher": 0, "only_student": 3, "neither": 2}
-    teacher = {"both": 0.9, "only_student": 0.4, "neither": 0.5}
-    student = {"both": 0.8, "only_student": 0.6, "neither": 0.3}
-    draw_dissection(axes, counts, teacher, student)
-    for line, means in zip(axes.lines, (teacher, student), strict=True):
-        np.testing.assert_array_equal(line.get_xdata(), list(means.values()))
-        np.testing.assert_array_equal(np.rint(line.get_ydata()), [0, 2, 3])
-    assert [label.get_text() for label in axes.get_yticklabels()][2] == "only student\n3 (30.0 %)"
