@@ -66,7 +66,7 @@ def main(
 ) -> dict[str, Figure]:
     """Print distances and exponents, and return the figure by file name."""
     size, images = FULL if full else QUICK, images or read_digits()
-    n_trials = (10 if full else 3) if trials is None else trials
+    n_trials = (10 if full else 2) if trials is None else trials
     run = run_trials(partial(learn, images, size), n_trials, jobs=jobs, title="widths")
     print_table(run, size)
     with plt.style.context(STYLE):
