@@ -51,12 +51,10 @@ class Linear(eqx.Module):
 PLANS = {
     "plain": TrainingPlan(n_epochs=12, learning_rate=0.5),
     "Nesterov": TrainingPlan(n_epochs=12, learning_rate=0.2, momentum=0.8),
-    "heavy ball": TrainingPlan(n_epochs=12, learning_rate=0.2, momentum=0.8, nesterov=False),
-    "weight decay": TrainingPlan(n_epochs=12, learning_rate=0.4, weight_decay=0.3),
     "everything": TrainingPlan(
         n_epochs=12, learning_rate=0.3, momentum=0.5, weight_decay=0.2, schedule="cosine", warm_up_epochs=3
     ),
-    "no Nesterov": TrainingPlan(n_epochs=9, learning_rate=0.3, momentum=0.6, weight_decay=0.2, nesterov=False),
+    "heavy ball": TrainingPlan(n_epochs=9, learning_rate=0.3, momentum=0.6, weight_decay=0.2, nesterov=False),
 }
 
 
@@ -85,8 +83,7 @@ def test_what_is_linear_in_its_weights_comes_out_as_forecast(plan, label_weight)
         assert one == pytest.approx(other, rel=1e-7, abs=1e-13, nan_ok=True)
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.7])
-@pytest.mark.parametrize("nesterov", [True, False])
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.0, True), (0.7, True), (0.7, False)])
 def test_steps_are_those_of_gradient_descent_on_the_linearised_network(momentum, nesterov):
     """A slow loop over the weights, with derivatives where a trained network has them."""
     begin = MultilayerPerceptron(3, 2, width=6, key=jax.random.key(1))
@@ -204,9 +201,10 @@ def test_the_best_label_weight_keeps_its_digits_where_the_teacher_misses_next_to
 
 def test_the_table_measures_errors_gains_and_agreement():
     network = RandomFeatures(3, 1, n_features=40, key=jax.random.key(0))
-    y, y_val = np.sign(Y[:, :1]), np.sign(Y_VAL[:, :1])
+    many = np.random.default_rng(4).standard_normal((80, 3))
+    y, y_val = np.sign(Y[:, :1]), np.sign(np.sin(many[:, :1]))
     plan = TrainingPlan(n_epochs=5, learning_rate=0.5)
-    found = forecast(network, X, y, plan=plan, n_rounds=3, label_weight=[0.0, 0.6], validation=(X_VAL, y_val))
+    found = forecast(network, X, y, plan=plan, n_rounds=3, label_weight=[0.0, 0.6], validation=(many, y_val))
     table, outputs = found.table, found.val_predictions[..., 0]
     errors = (outputs - y_val[:, 0]) ** 2
     gains = errors[:-1] - errors[1:]
@@ -214,7 +212,7 @@ def test_the_table_measures_errors_gains_and_agreement():
     assert table["label_weight"].tolist() == [1.0, 0.0, 0.6]
     assert table["val_error"].tolist() == pytest.approx(errors.mean(axis=1))
     assert table["gain"].tolist()[1:] == pytest.approx(gains.mean(axis=1))
-    assert table["gain_standard_error"].tolist()[1:] == pytest.approx(gains.std(axis=1, ddof=1) / np.sqrt(M))
+    assert table["gain_standard_error"].tolist()[1:] == pytest.approx(gains.std(axis=1, ddof=1) / np.sqrt(80))
     assert table["val_accuracy"].tolist() == pytest.approx(np.mean(np.sign(outputs) == y_val[:, 0], axis=1))
     same = np.mean(np.sign(outputs[1:]) == np.sign(outputs[:-1]), axis=1)
     assert table["val_agreement"].tolist()[1:] == pytest.approx(same)
