@@ -160,6 +160,13 @@ def test_long_training_with_weight_decay_is_self_distilled_kernel_ridge_regressi
     assert found.val_predictions == pytest.approx(path.predict(K_VAL), rel=1e-10, abs=1e-12)
 
 
+def test_points_may_be_images():
+    settings = {"plan": PLANS["heavy ball"], "label_weight": 0.5}
+    flat = forecast(FEATURES, X, Y, validation=(X_VAL, Y_VAL), **settings)
+    images = forecast(FEATURES, X[:, None, :, None], Y, validation=(X_VAL[:, None, :, None], Y_VAL), **settings)
+    assert images.val_predictions == pytest.approx(flat.val_predictions, rel=1e-12)
+
+
 @pytest.mark.parametrize("weight_decay", [0.0, 0.05])
 def test_modes_are_those_of_the_filter_of_gradient_descent(weight_decay):
     d = np.array([3.0, 1.0, 1e-3, 1e-12, 0.0])
@@ -270,11 +277,12 @@ PLAN = TrainingPlan(n_epochs=3, learning_rate=0.1)
         ({"X": np.where(X[1, 1] == X, np.nan, X)}, "X must be finite, got nan at index (1, 1)"),
         ({"y": Y[:, :1]}, "y must have shape (7,) or (7, 2)"),
         ({"y": np.arange(N)}, "y must lie in 0..1, got 2"),
-        ({"network": "network"}, "model must be a function of one point, got 'network'"),
-        ({"network": Snapshot(FEATURES, state={})}, "network must have no state"),
+        ({"model": "network"}, "model must be a function of one point, got 'network'"),
+        ({"model": Snapshot(FEATURES, state={})}, "model must have no state"),
         ({"tangent": Snapshot(FEATURES, state={})}, "tangent must have no state"),
-        ({"tangent": Linear()}, "tangent must have the architecture of the network"),
-        ({"tangent": Linear}, "tangent must have the architecture of the network"),
+        ({"model": MultilayerPerceptron(4, 2, width=2, key=jax.random.key(0))}, "model must take points of shape (3,)"),
+        ({"tangent": Linear()}, "tangent must have the architecture of the model, got a Linear with other trainable"),
+        ({"tangent": "start"}, "tangent must be a function of one point, got 'start'"),
         ({"joint": "yes"}, "joint must be True or False, got 'yes'"),
         ({"max_bytes": 0}, "max_bytes must be >= 1, got 0"),
         ({"plan": TrainingPlan(n_epochs=3, optimiser="adam")}, "plan must have the optimiser 'sgd'"),
@@ -284,7 +292,7 @@ PLAN = TrainingPlan(n_epochs=3, learning_rate=0.1)
     ],
 )
 def test_what_cannot_be_forecast_is_refused_by_name(change, message):
-    arguments = {"network": FEATURES, "X": X, "y": Y, "plan": PLAN, "validation": (X_VAL, Y_VAL), **change}
+    arguments = {"model": FEATURES, "X": X, "y": Y, "plan": PLAN, "validation": (X_VAL, Y_VAL), **change}
     with pytest.raises((TypeError, ValueError)) as error:
         forecast(**arguments)
     assert message in str(error.value)
@@ -316,5 +324,5 @@ def test_distillations_that_cannot_be_compared_are_refused_by_name():
         found.compare(three)
     narrow = RandomFeatures(3, 1, n_features=4, key=jax.random.key(0))
     one = self_distill(lambda _: narrow, X, Y[:, :1], n_rounds=2, plan=PLAN, loss=SQUARED)
-    with pytest.raises(ValueError, match="distillation must be of networks of 2 outputs, got 1"):
+    with pytest.raises(ValueError, match="distillation must be of networks of 2 outputs, got one of 1"):
         found.compare(one)

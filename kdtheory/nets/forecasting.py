@@ -104,7 +104,7 @@ class Forecast:
 
 
 def forecast(
-    network: Any,
+    model: Any,
     X: Any,
     y: Any,
     *,
@@ -120,7 +120,7 @@ def forecast(
 
     Parameters
     ----------
-    network : equinox module, or Snapshot
+    model : equinox module, or Snapshot
         Where the training of every round begins: as it is given, or a trained one as it came out of `train`.
     X : array of shape (n, ...)
     y : array of shape (n,) of int, or (n, k)
@@ -135,8 +135,8 @@ def forecast(
     validation : (X_val, y_val), optional
         Points and targets for errors, gains and best label weights: two at least.
     tangent : equinox module, or Snapshot, optional
-        Of the same architecture, such as the result of `train`: its derivatives are taken in place of the network's
-        own, since a kernel that has seen the labels may forecast better. Training still begins from `network`.
+        Of the same architecture, such as the result of `train`: its tangent kernel is taken in place of the network's
+        own. Training still begins from the outputs and parameters of `model`.
     joint : bool, default True
         Whether the kernel tells the outputs apart. If not, each of them has the mean of their kernels, which a wide
         network approaches: k² times less memory, k³ times less work.
@@ -178,7 +178,8 @@ def forecast(
     over batches that are drawn independently; each network is off that by the noise of its own. Other networks move
     their tangent kernel as they are trained, the less the wider they are. The labels are the ground truth in every
     round, and every round begins from the same network: where rounds begin from weights of their own, students differ
-    from their teachers by that as well.
+    from their teachers by that as well. The kernel of a trained network has seen the labels: of networks of width 512
+    on noisy digits it forecast the gains better, but of narrow ones the predictions worse. So compare both.
 
     Cost: one tangent kernel and one eigendecomposition for all rounds and label weights, `O((n·k)³)` with a few
     matrices of (n·k)² doubles; `O(n·k)` for every step of the plan.
@@ -204,10 +205,14 @@ def forecast(
     if weights is None and validation is None:
         raise ValueError("validation must be given for the label weight 'estimated', got None")
     require_linear(plan)
-    model, at = _require_stateless("network", network), _require_stateless("tangent", tangent)
+    model, at = _require_stateless("model", model), _require_stateless("tangent", tangent)
     dtype = _training_data.trained_dtype(model)
+    if at is not None and not callable(at):
+        raise TypeError(f"tangent must be a function of one point, got {at!r}")
     if at is not None and not same_architecture(model, at):
-        raise ValueError(f"tangent must have the architecture of the network, {model!r}, got {at!r}")
+        raise ValueError(
+            f"tangent must have the architecture of the model, got a {type(at).__name__} with other trainable arrays"
+        )
     points = [_Points.of("train", "X", "y", X, y, model, dtype)]
     if validation is not None:
         points.append(_Points.of("val", "validation", "validation", *validation, model, dtype))
@@ -253,7 +258,10 @@ def _require_stateless(name: str, network: Any) -> Any:
     if not isinstance(network, Snapshot):
         return network
     if network.state is not None:
-        raise ValueError(f"{name} must have no state, for outputs that depend on its own point alone, got {network!r}")
+        raise ValueError(
+            f"{name} must have no state, since outputs may depend on their own points alone, got a"
+            f" {type(network.model).__name__} with one"
+        )
     return network.model
 
 
@@ -282,12 +290,13 @@ class _Points:
 
 def _trained(rounds: Sequence[Snapshot], points: _Points, loss: DistillationLoss) -> np.ndarray:
     """Predictions of networks, of shape (n_rounds, n, k)."""
-    predicted = np.stack([np.asarray(loss.predictions(run.logits(points.X)), dtype=float) for run in rounds])
-    if predicted.shape[1:] != points.targets.shape:
-        raise ValueError(
-            f"distillation must be of networks of {points.targets.shape[1]} outputs, got {predicted.shape[2]}"
-        )
-    return predicted
+    for run in rounds:
+        n_outputs = _training_data.count_outputs(run.model, points.X, run.state)
+        if n_outputs != points.targets.shape[1]:
+            raise ValueError(
+                f"distillation must be of networks of {points.targets.shape[1]} outputs, got one of {n_outputs}"
+            )
+    return np.stack([np.asarray(loss.predictions(run.logits(points.X)), dtype=float) for run in rounds])
 
 
 def _measured(points: Sequence[_Points], predicted: Sequence[np.ndarray]) -> pd.DataFrame:
