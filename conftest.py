@@ -5,8 +5,8 @@ import importlib.util
 import pytest
 
 _TRAINING = (
-    *("_layers", "_record", "_steps", "_training_data", "augmentation", "checkpoints", "distillation", "losses"),
-    *("models", "plan", "residual", "training"),
+    *("_layers", "_linearised", "_record", "_steps", "_training_data", "augmentation", "checkpoints", "distillation"),
+    *("forecasting", "losses", "models", "plan", "residual", "training"),
 )
 _NEED = {
     "torch": ["kdtheory/nets/pytorch.py"],

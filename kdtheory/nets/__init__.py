@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kdtheory.nets.checkpoints import load_network, save_network
     from kdtheory.nets.distillation import Distillation, distill, self_distill
     from kdtheory.nets.empirical_ntk import EmpiricalNTK
+    from kdtheory.nets.forecasting import Forecast, forecast
     from kdtheory.nets.losses import DistillationLoss
     from kdtheory.nets.models import (
         ConvolutionalNetwork,
@@ -33,6 +34,7 @@ _MODULES = {
     "checkpoints": ("load_network", "save_network"),
     "distillation": ("Distillation", "distill", "self_distill"),
     "empirical_ntk": ("EmpiricalNTK",),
+    "forecasting": ("Forecast", "forecast"),
     "losses": ("DistillationLoss",),
     "models": (
         "ConvolutionalNetwork",
@@ -55,6 +57,7 @@ __all__ = [
     "DistillationLoss",
     "EmpiricalNTK",
     "EmpiricalNTKOperator",
+    "Forecast",
     "JointNTKOperator",
     "LeNet5",
     "ModuleNTK",
@@ -68,6 +71,7 @@ __all__ = [
     "TrainingPlan",
     "TrainingRun",
     "distill",
+    "forecast",
     "functional",
     "load_network",
     "save_network",
