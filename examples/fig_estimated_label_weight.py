@@ -60,7 +60,7 @@ class Size(NamedTuple):
     plan: TrainingPlan
 
 
-QUICK = Size((400, 400, 900), 4, PLAN)
+QUICK = Size((300, 300, 900), 3, replace(PLAN, n_epochs=25))
 FULL = Size((400, 400, 4000), 5, replace(PLAN, learning_rate=5e-3))
 
 

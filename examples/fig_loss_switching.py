@@ -64,8 +64,8 @@ class Size(NamedTuple):
         return self.plan.n_steps(self.n_images[0])
 
 
-PLAN = TrainingPlan(n_epochs=30, batch_size=40, optimiser="adam", learning_rate=3e-3)
-QUICK = Size((200, 800), 4, (WINDOW, 0.2), PLAN)
+PLAN = TrainingPlan(n_epochs=24, batch_size=40, optimiser="adam", learning_rate=4e-3)
+QUICK = Size((200, 500), 3, (WINDOW, 0.2), PLAN)
 FULL = Size((400, 1000), 4, (0.0, WINDOW, 0.2), replace(PLAN, n_epochs=40, batch_size=50, learning_rate=1e-3))
 
 
@@ -175,10 +175,10 @@ def epochs_of_confidence(size: Size) -> tuple[int, int]:
 def print_table(run: Mapping[str, np.ndarray], size: Size) -> None:
     """Print accuracies at the end, with standard errors, and how they differ from students that never switch."""
     n_train, n_steps = size.n_images[0], size.n_steps
+    print(f"{len(run['teacher'])} trials, {n_train} images, {WRONG:.0%} with wrong labels, {n_steps} steps, of which a")
     print(
-        f"{len(run['teacher'])} trials, {n_train} images, {WRONG:.0%} with wrong labels, {n_steps} steps, of which a switch"
+        f"switch takes {window_steps(WINDOW, n_steps)}, on {jax.devices()[0].device_kind}; ± standard error over trials"
     )
-    print(f"takes {window_steps(WINDOW, n_steps)}, on {jax.devices()[0].device_kind}; ± standard error over trials")
     for teacher, epoch in zip(TEACHERS, (size.plan.n_epochs, size.early), strict=True):
         accuracies = (written(run["teacher"][:, part, epoch]) for part in range(2))
         print("teacher {}: training labels {}, new images {}".format(teacher, *accuracies))
@@ -277,7 +277,7 @@ def draw_confidence(run: Mapping[str, np.ndarray], size: Size) -> Figure:
     """Draw the first trial's logit-logit plots on training images, soon after the switch and at the end."""
     figure, panels = plt.subplots(2, len(OF_CONFIDENCE), figsize=(5.5, 3.3), sharex=True, sharey=True)
     drawn = np.concatenate([run[f"points of {student}"][0].ravel() for student in OF_CONFIDENCE])
-    limits = np.quantile(drawn, [0.001, 0.999]) + [-0.5, 0.5]
+    limits = np.quantile(drawn, [0.001, 0.999]) + np.array([-0.5, 0.5])
     for column, student in zip(panels.T, OF_CONFIDENCE, strict=True):
         slopes = run[f"slopes of {student}"][0]
         for axes, points, slope in zip(column, run[f"points of {student}"][0], slopes, strict=True):
