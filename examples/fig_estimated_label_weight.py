@@ -24,7 +24,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import matplotlib as mpl
@@ -60,7 +60,7 @@ class Size(NamedTuple):
     plan: TrainingPlan
 
 
-QUICK = Size((300, 300, 900), 3, replace(PLAN, n_epochs=25))
+QUICK = Size((300, 300, 900), 3, replace(PLAN, n_epochs=20))
 FULL = Size((400, 400, 4000), 5, replace(PLAN, learning_rate=5e-3))
 
 
@@ -106,14 +106,13 @@ def learn(size: Size, images: np.ndarray, labels: np.ndarray, penalty: float, se
     y, y_val = (mislabel(each, WRONG, n_classes, rng) for each in (truth, truth_val))
     probabilities = np.where(np.arange(n_classes) == y_test[:, None], 1.0 - WRONG, WRONG / (n_classes - 1))
 
-    def make(i: int) -> MultilayerPerceptron:
-        key = jax.random.fold_in(jax.random.key(seed), i)
-        return MultilayerPerceptron(X[0].size, n_classes, width=WIDTH, depth=1, key=key)
-
+    keys = [jax.random.fold_in(jax.random.key(seed), i) for i in range(1, size.n_rounds + 1)]
+    starts = [MultilayerPerceptron(X[0].size, n_classes, width=WIDTH, depth=1, key=key) for key in keys]
     plan = replace(size.plan, weight_decay=penalty, seed=seed * size.n_rounds)
-    train(make(1), X, y, plan=plan, loss=LOSS, until=1)  # what is compiled is not to be in the time of any
-    distilled = partial(self_distill, make, X, y, n_rounds=size.n_rounds, plan=plan, loss=LOSS)
-    chains = [distilled(label_weight=each, validation=(X_val, y_val)) for each in (*WEIGHTS, "estimated")]
+    train(starts[0], X, y, plan=plan, loss=LOSS, until=1)  # what is compiled is not to be in the time of any
+    distilled = partial(self_distill, lambda i: starts[i - 1], X, y, n_rounds=size.n_rounds, plan=plan, loss=LOSS)
+    weights: tuple[float | Literal["estimated"], ...] = (*WEIGHTS, "estimated")
+    chains = [distilled(label_weight=each, validation=(X_val, y_val)) for each in weights]
     outputs = np.array([[each.logits(X_test) for each in chain.rounds] for chain in chains])
     columns = {"train accuracy": "train_accuracy", "val error": "val_error", "n_fits": "n_fits", "seconds": "seconds"}
     return {
