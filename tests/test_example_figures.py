@@ -25,10 +25,12 @@ OF_TRIALS = {
     "fig_ntk_vs_network": 2,
     "fig_noisy_random_features": 2,
     "fig_mlp_eigenspace": 2,
+    "fig_estimated_label_weight": 2,
+    "fig_loss_switching": 2,
 }
 """Scripts whose curves or printed numbers are means over trials, and how many of these are made here."""
 
-OF_ONE_TRIAL = {"fig_noisy_random_features", "fig_mlp_eigenspace"}
+OF_ONE_TRIAL = {"fig_noisy_random_features", "fig_mlp_eigenspace", "fig_loss_switching"}
 """Those of them that draw the first trial."""
 
 
@@ -438,3 +440,73 @@ def test_students_of_networks_are_more_biased_in_most_pairs(drawn, capsys):
     assert finding(printed, "first layer: by how much, median over pairs") > 0.1
     assert finding(printed, "second layer: by how much, median over pairs") > 0.05
     assert len(figures["mlp_eigenspace"].axes) == len(figures["mlp_eigenspace_hidden"].axes) == 6
+
+
+def numbers(line):
+    return [float(text) for text in re.findall(r"[+-]?\d+\.\d+", line)]
+
+
+def test_estimated_label_weights_are_near_the_best_fixed_ones_at_the_fits_that_the_paper_counts(drawn, capsys):
+    figures, printed = drawn("fig_estimated_label_weight", capsys)
+    _, accuracy, error, weights = figures["estimated_label_weight"].axes
+    lines = printed.splitlines()
+    rounds = [line for line in lines if re.match(r" +[2-9]  0\.", line)]
+    n_rounds = len(accuracy.lines[0].get_xdata())
+    assert len(rounds) == 2 * (n_rounds - 1)
+    for axes, best_of, rows in zip((accuracy, error), (np.max, np.min), np.array_split(rounds, 2), strict=True):
+        fixed = np.array([line.get_ydata() for line in axes.lines if line.get_label().startswith(r"$\alpha")])
+        (estimated,) = (container.lines[0].get_ydata() for container in axes.containers)
+        assert fixed.shape == (10, n_rounds)
+        np.testing.assert_allclose(np.ptp([*fixed[:, 0], estimated[0]]), 0.0, atol=1e-12)  # one first network for all
+        assert np.ptp(fixed[:, -1]) > 0.005
+        for t, row in enumerate(rows, 1):
+            best, value, _, weight, _, found, _, difference, *_ = numbers(row)
+            np.testing.assert_allclose(value, best_of(fixed[:, t]), atol=1e-4)
+            np.testing.assert_allclose(value, fixed[round(10 * best), t], atol=1e-4)
+            np.testing.assert_allclose(found, estimated[t], atol=1e-4)
+            np.testing.assert_allclose(difference, found - value, atol=2e-4)
+            np.testing.assert_allclose(weight, weights.containers[0].lines[0].get_ydata()[t - 1], atol=0.01)
+            assert abs(difference) < 0.3 * np.ptp(fixed[:, -1]) + 0.004
+    cost = [line.split() for line in lines[-(n_rounds - 1) :]]
+    assert [[int(row[0]), int(row[1]), int(row[3])] for row in cost] == [
+        [t, 10 * (t - 1) + 1, 2 * (t - 1) + 1] for t in range(2, n_rounds + 1)
+    ]
+
+
+def test_the_best_fixed_weight_is_that_of_the_best_mean_and_the_found_one_that_of_least_validation_error():
+    example = load_example("fig_estimated_label_weight")
+    run = {"test accuracy": np.zeros((2, 3, 1)), "val error": np.ones((2, 3, 1))}
+    run["test accuracy"][:, :, 0] = [[0.5, 0.9, 0.8], [0.8, 0.6, 0.9]]  # two fixed weights, and the estimated one
+    run["val error"][[0, 1], [0, 1], 0] = 0.5
+    found = example.comparison(run, "test accuracy", 1.0)
+    assert found["best"].tolist() == [1]
+    np.testing.assert_allclose(found["difference"][:, 0], [-0.1, 0.3])
+    np.testing.assert_allclose(found["from found"][:, 0], [0.3, 0.3])
+    assert example.comparison(run, "test accuracy", -1.0)["best"].tolist() == [0]
+
+
+def test_students_that_switch_are_drawn_from_where_they_leave_those_that_do_not(drawn, capsys):
+    example = load_example("fig_loss_switching")
+    figures, printed = drawn("fig_loss_switching", capsys)
+    panels = iter(figures["loss_switching"].axes)
+    rows = [line for line in printed.splitlines() if re.search(r"(alone|at step \d+) +\d\.", line)]
+    ends = {re.split(r"  +", row)[0] + ": " + re.split(r"  +", row)[1]: numbers(row)[2] for row in rows[:16]}
+    for teacher in example.TEACHERS:
+        for to, start in zip(example.TO, (example.PURE, example.PLAIN), strict=True):
+            lines = {line.get_label(): line.get_xydata() for line in next(panels).lines}
+            for label, curve in lines.items():
+                name = label if label in (example.PURE, example.PLAIN) else label.replace("switch", f"to {to}")
+                np.testing.assert_allclose(ends[f"{teacher}: {name}"], curve[-1, 1], atol=1e-4)
+                if label.startswith("switch"):
+                    before = lines[start]
+                    np.testing.assert_array_equal(curve[0], before[before[:, 0] == curve[0, 0]][0])
+    assert ends["interpolating: the teacher alone"] > ends["interpolating: to the labels at step 60"]
+    assert ends["stopped early: the teacher alone"] < ends["stopped early: to the labels at step 60"]
+
+
+def test_a_switch_goes_from_one_end_to_the_other_within_its_window():
+    example = load_example("fig_loss_switching")
+    for to, ends in {"the labels": [0.0, 1.0], "the teacher": [1.0, 0.0]}.items():
+        weight = example.Switch(to, 0.5, 0.1).label_weight(200)
+        np.testing.assert_allclose([weight(0), weight(100), weight(120), weight(200)], np.repeat(ends, 2), atol=1e-6)
+        assert float(weight(110)) == 0.5

@@ -120,7 +120,10 @@ def test_learning_rates_rise_fall_and_drop_where_planned():
         decay_factor=0.5,
     )  # fmt: skip
     assert drops.learning_rates(10) == pytest.approx([0, 1, *[2] * 4, *[1] * 3, *[0.5] * 3], rel=1e-6)
-    assert TrainingPlan(n_epochs=2, learning_rate=0.3).learning_rates(7) == pytest.approx([0.3, 0.3], rel=1e-6)
+    plan = TrainingPlan(n_epochs=2, learning_rate=0.3)
+    assert plan.learning_rates(7) == pytest.approx([0.3, 0.3], rel=1e-6)
+    plan.learning_rates(7)[:] = 0.0  # of this answer alone
+    assert plan.learning_rates(7).min() > 0.0
 
 
 @pytest.mark.parametrize("label_weight", [0.0, 0.3, 1.0])
@@ -207,6 +210,16 @@ def test_the_same_seed_gives_the_same_bits_and_another_another_order():
 
     assert_same(trained(1), trained(1), rtol=0)
     assert not np.array_equal(trained(1).layers[0].weight, trained(2**40).layers[0].weight)
+
+
+@pytest.mark.parametrize(("end", "taken"), [(-5.6e-17, 0.0), (1.0 + 2.3e-16, 1.0)])
+def test_a_schedule_that_rounding_takes_beyond_its_ends_stays_at_them(end, taken):
+    """Compiled, optax's linear schedule from 1 to 0 ends at -5.6e-17."""
+    plan = TrainingPlan(n_epochs=2, learning_rate=0.0625)
+    run = train(MODEL, X, Y, plan=plan, teacher=LOGITS, label_weight=lambda step: 0.0 * step + end)
+    assert run.history["label_weight"].tolist() == [taken, taken]
+    with pytest.raises(ValueError, match="label_weight must be between 0 and 1, got -1e-06 at step 0"):
+        train(MODEL, X, Y, plan=plan, teacher=LOGITS, label_weight=lambda step: 0.0 * step - 1e-6)
 
 
 @pytest.mark.parametrize(("before", "after"), [(0.0, 1.0), (1.0, 0.0)])

@@ -21,6 +21,7 @@ from kdtheory.figures.selfdistill import (
     write_label_weights,
 )
 from kdtheory.figures.statistical import (
+    draw_band,
     draw_distortions,
     draw_equal_noise,
     draw_legend,
@@ -40,6 +41,7 @@ __all__ = [
     "HeldOutErrorDisplay",
     "LabelWeightsDisplay",
     "component_lengths",
+    "draw_band",
     "draw_dissection",
     "draw_distortions",
     "draw_eigenspace",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,34 @@ def read_digits() -> tuple[np.ndarray, np.ndarray]:
     """Read the digits of scikit-learn."""
     digits = load_digits()
     return digits.images / 16.0, digits.target
+
+
+def split_images(
+    images: np.ndarray, labels: np.ndarray, sizes: Sequence[int], rng: np.random.Generator
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Draw images and their labels, in as many parts as there are sizes, none of them twice.
+
+    Examples
+    --------
+    >>> parts = split_images(np.zeros((9, 8, 8)), np.arange(9), (4, 2), np.random.default_rng(0))
+    >>> [(X.shape, len(y)) for X, y in parts]
+    [((4, 8, 8), 4), ((2, 8, 8), 2)]
+    """
+    chosen = rng.permutation(len(images))[: sum(sizes)]
+    parts = np.split(chosen, np.cumsum(sizes)[:-1])
+    return [(images[each].astype(np.float32), labels[each].astype(int)) for each in parts]
+
+
+def mislabel(truth: np.ndarray, share: float, n_classes: int, rng: np.random.Generator) -> np.ndarray:
+    """Replace a share of labels, each of them by one of the other classes.
+
+    Examples
+    --------
+    >>> mislabel(np.array([0, 1]), 1.0, 2, np.random.default_rng(0))
+    array([1, 0])
+    """
+    is_wrong = rng.random(len(truth)) < share
+    return np.where(is_wrong, (truth + rng.integers(1, n_classes, len(truth))) % n_classes, truth)
 
 
 @dataclass(frozen=True)
@@ -124,12 +152,9 @@ def learn(setting: Setting, images: np.ndarray, labels: np.ndarray, seed: int) -
         quarter there, accuracies, and confidence in the given labels, right and wrong ones.
     """
     rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(images))[: setting.n_train + setting.n_test]
-    X, X_test = (images[each].astype(np.float32) for each in np.split(chosen, [setting.n_train]))
-    truth, y_test = np.split(labels[chosen].astype(int), [setting.n_train])
-    n_classes = int(np.max(labels)) + 1
-    is_wrong = rng.random(setting.n_train) < setting.wrong
-    y = np.where(is_wrong, (truth + rng.integers(1, n_classes, setting.n_train)) % n_classes, truth)
+    (X, truth), (X_test, y_test) = split_images(images, labels, (setting.n_train, setting.n_test), rng)
+    y = mislabel(truth, setting.wrong, int(np.max(labels)) + 1, rng)
+    is_wrong = y != truth
     model = setting.make(jax.random.key(seed))
     plan = replace(setting.plan, seed=seed)
     last = train(model, X, y, plan=plan).model

@@ -50,6 +50,13 @@ def draw_trials(axes: Axes, x: np.ndarray, curves: Mapping[str, np.ndarray], *, 
         )
 
 
+def draw_band(axes: Axes, x: np.ndarray, trials: np.ndarray, label: str, *, color: Any, **line: Any) -> None:
+    """Draw the mean of trials of shape (n_trials, m) as a line, in a band of ± its standard error."""
+    mean, error = mean_and_error(trials)
+    axes.fill_between(x, mean - error, mean + error, color=color, alpha=0.15, linewidth=0.0)
+    axes.plot(x, mean, color=color, label=label, **line)
+
+
 def draw_level(axes: Axes, trials: np.ndarray, label: str, *, color: str = "black") -> None:
     """Draw the mean of trials of shape (n_trials,) as a level, in a band of ± its standard error."""
     mean, error = mean_and_error(trials)

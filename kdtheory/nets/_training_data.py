@@ -18,6 +18,8 @@ from kdtheory.nets.plan import TrainingPlan, values_of_steps
 
 LabelWeight = float | Callable[[Any], Any]
 
+_ROUNDING = 1e-12
+
 
 def trained_dtype(model: Any) -> np.dtype[Any]:
     """Type of the numbers that are trained, which points and targets are given too."""
@@ -81,6 +83,8 @@ def require_label_weights(label_weight: LabelWeight | None, has_teacher: bool, n
         label_weight = 0.0 if has_teacher else 1.0
     if callable(label_weight):
         found = values_of_steps(label_weight, n_steps)
+        ends = np.clip(found, 0.0, 1.0)
+        found = np.where(np.abs(found - ends) <= _ROUNDING, ends, found)  # a schedule from 1 to 0 may end below 0
     else:
         found = np.full(n_steps, require_share("label_weight", label_weight))
     for step in np.flatnonzero(~((found >= 0.0) & (found <= 1.0)))[:1]:

@@ -129,21 +129,11 @@ class TrainingPlan:
     def learning_rates(self, n_points: int) -> np.ndarray:
         """Learning rates of all steps for so many points, of shape (n_epochs·steps,)."""
         per_epoch = self.steps_per_epoch(n_points)
-        total = self.n_steps(n_points)
         warm_up = round(self.warm_up_epochs * per_epoch)
-        if self.schedule == "constant" and not warm_up:
-            return np.full(total, float(self.learning_rate))
-        after: Any = optax.constant_schedule(self.learning_rate)
-        if self.schedule == "cosine":
-            after = optax.cosine_decay_schedule(self.learning_rate, total - warm_up)
-        elif self.schedule == "step":
-            falls = Counter(round(epoch * per_epoch) - warm_up for epoch in self.decay_epochs)
-            factors = {step: self.decay_factor**count for step, count in falls.items()}
-            after = optax.piecewise_constant_schedule(self.learning_rate, factors)
-        if warm_up:
-            rise = optax.linear_schedule(0.0, self.learning_rate, warm_up)
-            after = optax.join_schedules([rise, after], [warm_up])
-        return values_of_steps(after, total)
+        falls = tuple(round(epoch * per_epoch) - warm_up for epoch in self.decay_epochs)
+        return _learning_rates(
+            self.schedule, float(self.learning_rate), self.n_steps(n_points), warm_up, falls, float(self.decay_factor)
+        ).copy()
 
     def gradient_transformation(self) -> optax.GradientTransformation:
         """Make optax's transformation of gradients, before the learning rate; the same object for equal plans."""
@@ -158,6 +148,24 @@ def values_of_steps(schedule: Callable[[Any], Any], n_steps: int) -> np.ndarray:
     with double_precision():
         values = jax.jit(jax.vmap(lambda step: jnp.asarray(schedule(step), dtype=float)))
         return np.asarray(values(np.arange(n_steps)))
+
+
+@cache
+def _learning_rates(
+    schedule: str, peak: float, n_steps: int, warm_up: int, falls: tuple[int, ...], factor: float
+) -> np.ndarray:
+    """Learning rates of all steps; what compiles them costs as much as a small training, so compile each once."""
+    if schedule == "constant" and not warm_up:
+        return np.full(n_steps, peak)
+    after: Any = optax.constant_schedule(peak)
+    if schedule == "cosine":
+        after = optax.cosine_decay_schedule(peak, n_steps - warm_up)
+    elif schedule == "step":
+        factors = {step: factor**count for step, count in Counter(falls).items()}
+        after = optax.piecewise_constant_schedule(peak, factors)
+    if warm_up:
+        after = optax.join_schedules([optax.linear_schedule(0.0, peak, warm_up), after], [warm_up])
+    return values_of_steps(after, n_steps)
 
 
 @cache
