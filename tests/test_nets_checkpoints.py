@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import equinox as eqx
@@ -16,6 +18,8 @@ from kdtheory.nets import (
     DistillationLoss,
     MultilayerPerceptron,
     RandomFeatures,
+    Sequential,
+    Snapshot,
     TrainingPlan,
     load_network,
     save_network,
@@ -210,6 +214,46 @@ def test_a_checkpoint_that_does_not_fit_is_refused_by_name(tmp_path, checkpointe
     with pytest.raises((ValueError, OSError)) as error:
         attempt(path)
     assert message in str(error.value)
+
+
+def scaled_jitter(key, x, *, scale):
+    return x + scale * jax.random.normal(key, x.shape)
+
+
+def features(scale):
+    return RandomFeatures(4, 3, n_features=5, scale=scale, key=jax.random.key(0))
+
+
+SHORT = TrainingPlan(n_epochs=2)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "what"),
+    [
+        ({"model": features(1.0)}, {"model": features(2.0)}, "model"),
+        (
+            {"plan": replace(SHORT, augment=partial(scaled_jitter, scale=0.1))},
+            {"plan": replace(SHORT, augment=partial(scaled_jitter, scale=0.2))},
+            "plan",
+        ),
+        (
+            {"plan": replace(SHORT, augment=Sequential(partial(scaled_jitter, scale=0.1), jitter))},
+            {"plan": replace(SHORT, augment=Sequential(jitter, jitter))},
+            "plan",
+        ),
+        (
+            {"plan": replace(SHORT, augment=jitter), "teacher": Snapshot(MODEL)},
+            {"plan": replace(SHORT, augment=jitter), "teacher": Snapshot(MODEL).logits(X)},
+            "teacher",
+        ),
+    ],
+    ids=["a number in the model", "an argument of the augmentation", "one of many augmentations", "a living teacher"],
+)
+def test_what_a_training_has_besides_arrays_must_be_the_same_too(tmp_path, one, other, what):
+    for each, until in ((one, 1), (one, 2)):
+        train(**{"model": MODEL, "X": X, "y": Y, "plan": SHORT, **each}, checkpoint=tmp_path / "run", until=until)
+    with pytest.raises(ValueError, match=f"of another {what}: remove the file"):
+        train(**{"model": MODEL, "X": X, "y": Y, "plan": SHORT, **other}, checkpoint=tmp_path / "run")
 
 
 @pytest.fixture(scope="module")

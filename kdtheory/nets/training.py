@@ -189,8 +189,9 @@ def train(
         logits = teacher if live is None else live.logits(points)
         wanted = _training_data.require_teacher_logits(logits, len(points), n_outputs, dtype)
     weights = _training_data.require_label_weights(label_weight, teacher is not None, plan.n_steps(len(points)))
+    asked = None if live is None or plan.augment is None else (live.model, live.state)
     made_from = {} if checkpoint is None else _training_data.fingerprints(
-        model=(model, state), plan=plan, loss=loss, X=points, y=labels, teacher=wanted, label_weight=weights
+        model=(model, state), plan=plan, loss=loss, X=points, y=labels, teacher=(wanted, asked), label_weight=weights
     )  # fmt: skip
     fresh, rest = _steps.start(model, plan.gradient_transformation(), state)
     setting = _steps.Setting(
@@ -198,7 +199,7 @@ def train(
         plan.gradient_transformation(),
         loss,
         plan.augment,
-        None if live is None or plan.augment is None else (live.model, live.state),
+        asked,
         jax.random.key(plan.seed),
         *jax.device_put((points, labels, wanted)),
     )
