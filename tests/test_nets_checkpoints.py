@@ -87,6 +87,23 @@ def test_a_finished_training_is_read_and_not_repeated(tmp_path):
     assert again.history["seconds"].tolist() == one.history["seconds"].tolist()
 
 
+@pytest.mark.parametrize("until", [2, 5])
+def test_a_log_that_a_kill_left_behind_is_brought_up_to_the_checkpoint(tmp_path, until):
+    training(tmp_path / "run", until=until, log=tmp_path / "log.csv")
+    (tmp_path / "log.csv").write_text("epoch\n1\n")
+    run = training(tmp_path / "run", until=until, log=tmp_path / "log.csv")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "log.csv"), run.history)
+
+
+def test_a_network_is_read_from_the_checkpoint_of_its_training(tmp_path):
+    model, other = (RandomFeatures(4, 3, n_features=5, key=jax.random.key(seed)) for seed in (0, 1))
+    plan = TrainingPlan(n_epochs=3, optimiser="adam")
+    early = train(model, X, Y, plan=plan, checkpoint=tmp_path / "run", until=2)
+    again = load_network(tmp_path / "run", other)
+    assert np.array_equal(again.weights, early.model.weights)
+    assert np.array_equal(again.directions.value, model.directions.value)
+
+
 def test_an_early_stop_can_go_on_from_its_checkpoint(tmp_path):
     early = training(tmp_path / "run", until=2)
     assert (early.epoch, len(early.history), len(early.observed["norm"])) == (2, 2, 3)
@@ -112,6 +129,10 @@ def test_running_statistics_and_momentum_are_resumed_too(tmp_path):
     plan = TrainingPlan(n_epochs=4, batch_size=8, learning_rate=0.1, momentum=0.9)
     train(model, X, Y, plan=plan, state=state, checkpoint=tmp_path / "run", until=2)
     resumed = train(model, X, Y, plan=plan, state=state, checkpoint=tmp_path / "run")
+    read = Snapshot(*load_network(tmp_path / "run", model, state))
+    assert np.array_equal(read.logits(X), resumed.logits(X))
+    with pytest.raises(ValueError, match="path must hold the architecture that is given, got .* with state"):
+        load_network(tmp_path / "run", model)
     whole = train(model, X, Y, plan=plan, state=state)
     assert_same_bits(resumed, whole)
     assert np.array_equal(resumed.logits(X), whole.logits(X))

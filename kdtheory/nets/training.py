@@ -204,7 +204,7 @@ def train(
         *jax.device_put((points, labels, wanted)),
     )
     at_once = jax.default_backend() != "cpu" or not _steps.has_convolution(model, points, state)
-    record = Record(made_from, checkpoint, log)
+    record = Record(made_from, rest, checkpoint, log)
     now = record.resume(fresh)
     if now is None:
         now = fresh
