@@ -120,6 +120,8 @@ def test_learning_rates_rise_fall_and_drop_where_planned():
         decay_factor=0.5,
     )  # fmt: skip
     assert drops.learning_rates(10) == pytest.approx([0, 1, *[2] * 4, *[1] * 3, *[0.5] * 3], rel=1e-6)
+    nearly_all = TrainingPlan(n_epochs=3, learning_rate=2.0, warm_up_epochs=2.9, schedule="cosine")
+    assert nearly_all.learning_rates(5) == pytest.approx([0, 1, 2])
     assert TrainingPlan(n_epochs=2, learning_rate=0.3).learning_rates(7) == pytest.approx([0.3, 0.3], rel=1e-6)
 
 
@@ -329,7 +331,9 @@ def test_what_cannot_be_trained_is_refused_by_name(change, message):
         (lambda: TrainingPlan(n_epochs=1, schedule="linear"), "schedule must be one of"),
         (lambda: TrainingPlan(n_epochs=2, warm_up_epochs=2), "warm_up_epochs must be < n_epochs = 2, got 2"),
         (lambda: TrainingPlan(n_epochs=2, learning_rate=0.0), "learning_rate must be > 0, got 0.0"),
-        (lambda: TrainingPlan(n_epochs=2, momentum=1.0), "momentum must be > -1 and < 1, got 1.0"),
+        (lambda: TrainingPlan(n_epochs=2, momentum=1.0), "momentum must be >= 0 and < 1, got 1.0"),
+        (lambda: TrainingPlan(n_epochs=2, momentum=-0.5), "momentum must be >= 0 and < 1, got -0.5"),
+        (lambda: TrainingPlan(n_epochs=2, nesterov="no"), "nesterov must be True or False, got 'no'"),
         (lambda: TrainingPlan(n_epochs=2, clip_norm=-1.0), "clip_norm must be > 0, got -1.0"),
         (lambda: TrainingPlan(n_epochs=2, weight_decay=-1.0), "weight_decay must be >= 0, got -1.0"),
         (lambda: TrainingPlan(n_epochs=2, decay_epochs=(1,)), "decay_epochs must be given for the schedule 'step'"),

@@ -16,11 +16,12 @@ import optax
 from kdtheory._interop import double_precision
 from kdtheory._typing import Array
 from kdtheory._validation import (
-    require_momentum,
+    require_bool,
     require_nonnegative,
     require_nonnegative_integer,
     require_positive,
     require_positive_integer,
+    require_real,
 )
 
 Optimiser = Literal["sgd", "adam", "adamw"]
@@ -100,7 +101,9 @@ class TrainingPlan:
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         require_positive("learning_rate", self.learning_rate)
-        require_momentum("momentum", self.momentum)
+        if not 0.0 <= require_real("momentum", self.momentum) < 1.0:
+            raise ValueError(f"momentum must be >= 0 and < 1, got {self.momentum!r}")
+        require_bool("nesterov", self.nesterov)
         require_nonnegative("warm_up_epochs", self.warm_up_epochs)
         if self.warm_up_epochs >= self.n_epochs:
             raise ValueError(f"warm_up_epochs must be < n_epochs = {self.n_epochs}, got {self.warm_up_epochs}")
@@ -130,7 +133,7 @@ class TrainingPlan:
         """Learning rates of all steps for so many points, of shape (n_epochs·steps,)."""
         per_epoch = self.steps_per_epoch(n_points)
         total = self.n_steps(n_points)
-        warm_up = round(self.warm_up_epochs * per_epoch)
+        warm_up = min(round(self.warm_up_epochs * per_epoch), total - 1)  # shorter than all, also when rounded
         if self.schedule == "constant" and not warm_up:
             return np.full(total, float(self.learning_rate))
         after: Any = optax.constant_schedule(self.learning_rate)
