@@ -295,6 +295,7 @@ PLAN = TrainingPlan(n_epochs=2, learning_rate=0.1)
         ({"y": np.full((22, 3), 0.5)}, "y must sum to 1 in every row, got 1.5"),
         ({"y": np.full((22, 2), 0.5)}, "y must have shape (22,) or (22, 3)"),
         ({"teacher": LOGITS[:, :2]}, "teacher must have logits of shape (22, 3), as the student has them, got (22, 2)"),
+        ({"teacher": MODEL}, "teacher must be logits or a Snapshot, got MultilayerPerceptron: Snapshot(model) makes"),
         ({"teacher": np.full((22, 3), np.inf)}, "teacher must be finite, got inf"),
         ({"teacher": LOGITS, "label_weight": 1.5}, "label_weight must be <= 1, got 1.5"),
         ({"teacher": LOGITS, "label_weight": -0.1}, "label_weight must be >= 0, got -0.1"),

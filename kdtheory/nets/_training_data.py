@@ -68,6 +68,8 @@ def require_targets(
 
 def require_teacher_logits(logits: Any, n_points: int, n_outputs: int, dtype: np.dtype[Any]) -> np.ndarray:
     """Logits of a teacher, as many for each point as the student has."""
+    if callable(logits):
+        raise TypeError(f"teacher must be logits or a Snapshot, got {type(logits).__name__}: Snapshot(model) makes one")
     wanted = np.asarray(require_array("teacher", logits), dtype=dtype)
     if wanted.shape != (n_points, n_outputs):
         raise ValueError(
