@@ -244,6 +244,24 @@ def test_a_living_teacher_sees_what_augmentation_makes_of_the_points():
     assert frozen.history["loss"][0] == pytest.approx(expected, rel=1e-9)
 
 
+def test_a_living_teacher_predicts_by_its_running_statistics():
+    class Normalised(eqx.Module):
+        norm: eqx.nn.BatchNorm
+
+        def __call__(self, x, state):
+            x, state = self.norm(x, state)
+            return x[:3], state
+
+    model, state = eqx.nn.make_with_state(lambda: Normalised(eqx.nn.BatchNorm(4, "batch", mode="batch")))()
+    teacher = train(model, 3.0 * X + 1.0, Y, plan=TrainingPlan(n_epochs=3, batch_size=8), state=state)
+    plan = TrainingPlan(n_epochs=1, batch_size=8, learning_rate=1e-12, augment=lambda _, x: x)
+    losses = [
+        train(MODEL, X, Y, plan=plan, teacher=each, loss=DistillationLoss("squared")).history["loss"][0]
+        for each in (teacher, teacher.logits(X))
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+
+
 def test_augmentation_draws_another_variant_of_every_point_at_every_step():
     def augment(key, x):
         return jnp.full_like(x, jax.random.uniform(key))
