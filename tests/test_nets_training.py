@@ -299,6 +299,13 @@ def test_predictions_do_not_depend_on_how_points_are_split(monkeypatch):
     assert Snapshot(MODEL).logits(X) == pytest.approx(whole, rel=1e-12)
 
 
+def test_points_that_a_network_does_not_take_are_refused_by_name():
+    with pytest.raises(TypeError, match=r"model must take points of shape \(3,\)"):
+        Snapshot(MODEL).logits(X[:, :3])
+    with pytest.raises(ValueError, match="X must be finite, got nan"):
+        Snapshot(MODEL).logits(np.full((2, 4), np.nan))
+
+
 PLAN = TrainingPlan(n_epochs=2, learning_rate=0.1)
 
 

@@ -59,12 +59,21 @@ class Snapshot:
         Returns
         -------
         array of shape (n, k)
+
+        Raises
+        ------
+        ValueError, TypeError
+            For points that are not finite, or that the network does not take.
         """
         points = _training_data.require_points(X, _training_data.trained_dtype(self.model))
-        blocks = [
-            np.asarray(_steps.predict(self.model, points[start : start + _PREDICTED_AT_ONCE], self.state))
-            for start in range(0, len(points), _PREDICTED_AT_ONCE)
-        ]
+        try:
+            blocks = [
+                np.asarray(_steps.predict(self.model, points[start : start + _PREDICTED_AT_ONCE], self.state))
+                for start in range(0, len(points), _PREDICTED_AT_ONCE)
+            ]
+        except (TypeError, ValueError):
+            _training_data.count_outputs(self.model, points, self.state)  # names the argument, where it is to blame
+            raise
         return np.concatenate(blocks)
 
 
