@@ -142,7 +142,7 @@ def train(
         Called with a `Snapshot` before the first epoch and after each; gives numbers and arrays by name.
     checkpoint : path, optional
         File that is replaced after every epoch, with all that was observed. If it is there already, the training goes
-        on from it, and on the CPU ends with the same bits as if it had never stopped.
+        on from it, and on the CPU ends with the same bits as if it had never stopped. `load_network` reads the network.
     log : path, optional
         File `.csv` or `.parquet` (needs pyarrow) with the history, replaced after every epoch.
     progress : bool, default False
