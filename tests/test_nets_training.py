@@ -1,5 +1,6 @@
 """Training against plain references: optimisers and losses by hand, steps that are compiled once, what is recorded."""
 
+import itertools
 import logging
 
 import equinox as eqx
@@ -9,7 +10,7 @@ import numpy as np
 import optax
 import pandas as pd
 import pytest
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax, rel_entr, softmax
 
 from kdtheory.nets import (
     DistillationLoss,
@@ -136,6 +137,18 @@ def test_losses_are_what_scipy_computes(label_weight):
     squared = DistillationLoss("squared")(LOGITS[0], targets, teacher, label_weight)
     parts = [np.sum((LOGITS[0] - each) ** 2) / 2 for each in (targets, teacher)]
     assert float(squared) == pytest.approx(label_weight * parts[0] + (1 - label_weight) * parts[1], rel=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [0.01, 1.0, 30.0, 1e4])
+def test_divergences_and_their_gradients_keep_digits_in_single_precision(temperature):
+    single, loss = LOGITS.astype(np.float32), DistillationLoss(temperature=temperature)
+    for teacher, student in itertools.permutations(single[:4], 2):
+        p, q = (softmax(each.astype(float) / temperature) for each in (teacher, student))
+        found, slope = jax.jit(jax.value_and_grad(loss))(student, np.zeros(3, np.float32), teacher, 0.0)
+        exact = temperature**2 * np.sum(rel_entr(p, q))
+        assert found.dtype == np.float32
+        assert float(found) == pytest.approx(exact, rel=3e-3, abs=1e-9)
+        assert np.asarray(slope) == pytest.approx(temperature * (q - p), rel=5e-3, abs=2e-3)
 
 
 def test_at_high_temperature_the_gradient_tends_to_the_difference_of_centred_logits():
