@@ -17,11 +17,11 @@ from kdtheory._interop import double_precision
 from kdtheory._typing import Array
 from kdtheory._validation import (
     require_bool,
+    require_momentum,
     require_nonnegative,
     require_nonnegative_integer,
     require_positive,
     require_positive_integer,
-    require_real,
 )
 
 Optimiser = Literal["sgd", "adam", "adamw"]
@@ -42,7 +42,7 @@ class TrainingPlan:
     learning_rate : float, default 1e-3
         Peak.
     momentum : float, default 0.0
-        Of "sgd", in [0, 1).
+        Of "sgd", in (-1, 1).
     nesterov : bool, default True
         Whether the momentum is Nesterov's.
     schedule : {"constant", "cosine", "step"}, default "constant"
@@ -101,8 +101,7 @@ class TrainingPlan:
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         require_positive("learning_rate", self.learning_rate)
-        if not 0.0 <= require_real("momentum", self.momentum) < 1.0:
-            raise ValueError(f"momentum must be >= 0 and < 1, got {self.momentum!r}")
+        require_momentum("momentum", self.momentum)
         require_bool("nesterov", self.nesterov)
         require_nonnegative("warm_up_epochs", self.warm_up_epochs)
         if self.warm_up_epochs >= self.n_epochs:
