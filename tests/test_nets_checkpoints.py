@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import equinox as eqx
@@ -16,6 +18,8 @@ from kdtheory.nets import (
     DistillationLoss,
     MultilayerPerceptron,
     RandomFeatures,
+    Sequential,
+    Snapshot,
     TrainingPlan,
     load_network,
     save_network,
@@ -83,6 +87,23 @@ def test_a_finished_training_is_read_and_not_repeated(tmp_path):
     assert again.history["seconds"].tolist() == one.history["seconds"].tolist()
 
 
+@pytest.mark.parametrize("until", [2, 5])
+def test_a_log_that_a_kill_left_behind_is_brought_up_to_the_checkpoint(tmp_path, until):
+    training(tmp_path / "run", until=until, log=tmp_path / "log.csv")
+    (tmp_path / "log.csv").write_text("epoch\n1\n")
+    run = training(tmp_path / "run", until=until, log=tmp_path / "log.csv")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "log.csv"), run.history)
+
+
+def test_a_network_is_read_from_the_checkpoint_of_its_training(tmp_path):
+    model, other = (RandomFeatures(4, 3, n_features=5, key=jax.random.key(seed)) for seed in (0, 1))
+    plan = TrainingPlan(n_epochs=3, optimiser="adam")
+    early = train(model, X, Y, plan=plan, checkpoint=tmp_path / "run", until=2)
+    again = load_network(tmp_path / "run", other)
+    assert np.array_equal(again.weights, early.model.weights)
+    assert np.array_equal(again.directions.value, model.directions.value)
+
+
 def test_an_early_stop_can_go_on_from_its_checkpoint(tmp_path):
     early = training(tmp_path / "run", until=2)
     assert (early.epoch, len(early.history), len(early.observed["norm"])) == (2, 2, 3)
@@ -108,6 +129,10 @@ def test_running_statistics_and_momentum_are_resumed_too(tmp_path):
     plan = TrainingPlan(n_epochs=4, batch_size=8, learning_rate=0.1, momentum=0.9)
     train(model, X, Y, plan=plan, state=state, checkpoint=tmp_path / "run", until=2)
     resumed = train(model, X, Y, plan=plan, state=state, checkpoint=tmp_path / "run")
+    read = Snapshot(*load_network(tmp_path / "run", model, state))
+    assert np.array_equal(read.logits(X), resumed.logits(X))
+    with pytest.raises(ValueError, match="path must hold the architecture that is given, got .* with state"):
+        load_network(tmp_path / "run", model)
     whole = train(model, X, Y, plan=plan, state=state)
     assert_same_bits(resumed, whole)
     assert np.array_equal(resumed.logits(X), whole.logits(X))
@@ -210,6 +235,46 @@ def test_a_checkpoint_that_does_not_fit_is_refused_by_name(tmp_path, checkpointe
     with pytest.raises((ValueError, OSError)) as error:
         attempt(path)
     assert message in str(error.value)
+
+
+def scaled_jitter(key, x, *, scale):
+    return x + scale * jax.random.normal(key, x.shape)
+
+
+def features(scale):
+    return RandomFeatures(4, 3, n_features=5, scale=scale, key=jax.random.key(0))
+
+
+SHORT = TrainingPlan(n_epochs=2)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "what"),
+    [
+        ({"model": features(1.0)}, {"model": features(2.0)}, "model"),
+        (
+            {"plan": replace(SHORT, augment=partial(scaled_jitter, scale=0.1))},
+            {"plan": replace(SHORT, augment=partial(scaled_jitter, scale=0.2))},
+            "plan",
+        ),
+        (
+            {"plan": replace(SHORT, augment=Sequential(partial(scaled_jitter, scale=0.1), jitter))},
+            {"plan": replace(SHORT, augment=Sequential(jitter, jitter))},
+            "plan",
+        ),
+        (
+            {"plan": replace(SHORT, augment=jitter), "teacher": Snapshot(MODEL)},
+            {"plan": replace(SHORT, augment=jitter), "teacher": Snapshot(MODEL).logits(X)},
+            "teacher",
+        ),
+    ],
+    ids=["a number in the model", "an argument of the augmentation", "one of many augmentations", "a living teacher"],
+)
+def test_what_a_training_has_besides_arrays_must_be_the_same_too(tmp_path, one, other, what):
+    for each, until in ((one, 1), (one, 2)):
+        train(**{"model": MODEL, "X": X, "y": Y, "plan": SHORT, **each}, checkpoint=tmp_path / "run", until=until)
+    with pytest.raises(ValueError, match=f"of another {what}: remove the file"):
+        train(**{"model": MODEL, "X": X, "y": Y, "plan": SHORT, **other}, checkpoint=tmp_path / "run")
 
 
 @pytest.fixture(scope="module")

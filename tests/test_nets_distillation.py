@@ -142,6 +142,7 @@ def test_the_best_weight_minimises_the_frobenius_norm():
         ({"label_weight": "best"}, "label_weight must be numbers, functions or 'estimated', got 'best'"),
         ({"label_weight": "estimated"}, "validation must be given for the label weight 'estimated', got None"),
         ({"validation": (X_VAL, Y_VAL + 1)}, "validation must lie in 0..1, got 2"),
+        ({"validation": X_VAL}, "validation must be a pair of points and labels, got ndarray"),
         ({"validation": (X_VAL[:, :3], Y_VAL)}, "model must take points of shape (3,)"),
     ],
 )
@@ -152,12 +153,17 @@ def test_rounds_that_cannot_be_are_refused_by_name(change, message):
     assert message in str(error.value)
 
 
-def test_teachers_that_cannot_teach_are_refused_by_name(tmp_path):
+def test_teachers_that_cannot_teach_are_refused_by_name(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="teacher_epoch must be left out for a teacher that is already trained, got 3"):
         distill(Snapshot(network()), network(), X, Y, plan=PLAN, teacher_epoch=3)
     fewer = MultilayerPerceptron(4, 1, width=8, depth=1, key=jax.random.key(0))
-    with pytest.raises(ValueError, match=r"teacher must have logits of shape \(24, 2\), as the student has them"):
-        distill(Snapshot(fewer), network(), X, Y, plan=PLAN)
+    monkeypatch.setattr("kdtheory.nets.training._steps.run_epoch", lambda *_, **__: pytest.fail("trained in vain"))
+    for validation in (None, (X_VAL, Y_VAL)):
+        for teacher in (fewer, Snapshot(fewer)):
+            with pytest.raises(ValueError, match="teacher must have as many logits as the student, 2, got 1"):
+                distill(teacher, network(), X, Y, plan=PLAN, validation=validation)
+    with pytest.raises(ValueError, match=r"label_weight must be <= 1, got 1\.5"):
+        distill(network(), network(), X, Y, plan=PLAN, label_weight=1.5)
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         distill(network(), network(), X, Y, plan=PLAN, folder=tmp_path / "file")

@@ -149,6 +149,15 @@ def test_a_shortcut_skips_pixels_and_pads_channels_on_both_sides():
     assert not np.any(value[24:])
 
 
+@pytest.mark.parametrize("size", [6, 7])
+def test_a_filter_that_skips_pixels_is_around_those_that_its_shortcut_keeps(size):
+    filter_ = _Block(16, 32, "layer", key=KEY).filters[0]
+    middle = jnp.zeros((32, 16, 3, 3)).at[:16, :, 1, 1].set(jnp.eye(16))
+    filter_ = eqx.tree_at(lambda each: each.weight, filter_, middle)
+    x = RNG.standard_normal((16, size, size))
+    assert np.array_equal(np.asarray(filter_(jnp.asarray(x)))[:16], x[:, ::2, ::2])
+
+
 def test_groups_of_channels_are_normalised_each_for_itself():
     x = RNG.standard_normal((64, 3, 3))
     for normalisation, groups in (("layer", 1), ("group", 4)):
@@ -177,7 +186,9 @@ def test_normalisation_over_a_batch_keeps_running_statistics_in_its_state():
         (lambda: ConvolutionalNetwork((4, 8), 2, depth=3, key=KEY), "depth must leave a pixel of 4 x 8"),
         (lambda: ConvolutionalNetwork((8,), 2, key=KEY), "shape must be (h, w) or (h, w, c), got (8,)"),
         (lambda: LeNet5((11, 28), key=KEY), "shape must have at least 12 x 12 pixels, got (11, 28)"),
+        (lambda: RandomFeatures(2, 2, n_features=3, scale=np.nan, key=KEY), "scale must be finite, got nan"),
         (lambda: ResNet(10, depth=21, key=KEY), "depth must be 6m + 2"),
+        (lambda: ResNet(10, channels=0, key=KEY), "channels must be >= 1, got 0"),
         (lambda: ResNet(10, normalisation="none", key=KEY), "normalisation must be"),
         (lambda: functional(3), "model must be a function of one point, got 3"),
     ],

@@ -1,5 +1,6 @@
 """Training against plain references: optimisers and losses by hand, steps that are compiled once, what is recorded."""
 
+import itertools
 import logging
 
 import equinox as eqx
@@ -9,7 +10,7 @@ import numpy as np
 import optax
 import pandas as pd
 import pytest
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax, rel_entr, softmax
 
 from kdtheory.nets import (
     DistillationLoss,
@@ -120,6 +121,8 @@ def test_learning_rates_rise_fall_and_drop_where_planned():
         decay_factor=0.5,
     )  # fmt: skip
     assert drops.learning_rates(10) == pytest.approx([0, 1, *[2] * 4, *[1] * 3, *[0.5] * 3], rel=1e-6)
+    nearly_all = TrainingPlan(n_epochs=3, learning_rate=2.0, warm_up_epochs=2.9, schedule="cosine")
+    assert nearly_all.learning_rates(5) == pytest.approx([0, 1, 2])
     plan = TrainingPlan(n_epochs=2, learning_rate=0.3)
     assert plan.learning_rates(7) == pytest.approx([0.3, 0.3], rel=1e-6)
     plan.learning_rates(7)[:] = 0.0  # of this answer alone
@@ -137,6 +140,18 @@ def test_losses_are_what_scipy_computes(label_weight):
     squared = DistillationLoss("squared")(LOGITS[0], targets, teacher, label_weight)
     parts = [np.sum((LOGITS[0] - each) ** 2) / 2 for each in (targets, teacher)]
     assert float(squared) == pytest.approx(label_weight * parts[0] + (1 - label_weight) * parts[1], rel=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [0.01, 1.0, 30.0, 1e4])
+def test_divergences_and_their_gradients_keep_digits_in_single_precision(temperature):
+    single, loss = LOGITS.astype(np.float32), DistillationLoss(temperature=temperature)
+    for teacher, student in itertools.permutations(single[:4], 2):
+        p, q = (softmax(each.astype(float) / temperature) for each in (teacher, student))
+        found, slope = jax.jit(jax.value_and_grad(loss))(student, np.zeros(3, np.float32), teacher, 0.0)
+        exact = temperature**2 * np.sum(rel_entr(p, q))
+        assert found.dtype == np.float32
+        assert float(found) == pytest.approx(exact, rel=3e-3, abs=1e-9)
+        assert np.asarray(slope) == pytest.approx(temperature * (q - p), rel=5e-3, abs=2e-3)
 
 
 def test_at_high_temperature_the_gradient_tends_to_the_difference_of_centred_logits():
@@ -255,6 +270,24 @@ def test_a_living_teacher_sees_what_augmentation_makes_of_the_points():
     assert frozen.history["loss"][0] == pytest.approx(expected, rel=1e-9)
 
 
+def test_a_living_teacher_predicts_by_its_running_statistics():
+    class Normalised(eqx.Module):
+        norm: eqx.nn.BatchNorm
+
+        def __call__(self, x, state):
+            x, state = self.norm(x, state)
+            return x[:3], state
+
+    model, state = eqx.nn.make_with_state(lambda: Normalised(eqx.nn.BatchNorm(4, "batch", mode="batch")))()
+    teacher = train(model, 3.0 * X + 1.0, Y, plan=TrainingPlan(n_epochs=3, batch_size=8), state=state)
+    plan = TrainingPlan(n_epochs=1, batch_size=8, learning_rate=1e-12, augment=lambda _, x: x)
+    losses = [
+        train(MODEL, X, Y, plan=plan, teacher=each, loss=DistillationLoss("squared")).history["loss"][0]
+        for each in (teacher, teacher.logits(X))
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+
+
 def test_augmentation_draws_another_variant_of_every_point_at_every_step():
     def augment(key, x):
         return jnp.full_like(x, jax.random.uniform(key))
@@ -292,6 +325,13 @@ def test_predictions_do_not_depend_on_how_points_are_split(monkeypatch):
     assert Snapshot(MODEL).logits(X) == pytest.approx(whole, rel=1e-12)
 
 
+def test_points_that_a_network_does_not_take_are_refused_by_name():
+    with pytest.raises(TypeError, match=r"model must take points of shape \(3,\)"):
+        Snapshot(MODEL).logits(X[:, :3])
+    with pytest.raises(ValueError, match="X must be finite, got nan"):
+        Snapshot(MODEL).logits(np.full((2, 4), np.nan))
+
+
 PLAN = TrainingPlan(n_epochs=2, learning_rate=0.1)
 
 
@@ -306,6 +346,7 @@ PLAN = TrainingPlan(n_epochs=2, learning_rate=0.1)
         ({"y": np.full((22, 3), 0.5)}, "y must sum to 1 in every row, got 1.5"),
         ({"y": np.full((22, 2), 0.5)}, "y must have shape (22,) or (22, 3)"),
         ({"teacher": LOGITS[:, :2]}, "teacher must have logits of shape (22, 3), as the student has them, got (22, 2)"),
+        ({"teacher": MODEL}, "teacher must be logits or a Snapshot, got MultilayerPerceptron: Snapshot(model) makes"),
         ({"teacher": np.full((22, 3), np.inf)}, "teacher must be finite, got inf"),
         ({"teacher": LOGITS, "label_weight": 1.5}, "label_weight must be <= 1, got 1.5"),
         ({"teacher": LOGITS, "label_weight": -0.1}, "label_weight must be >= 0, got -0.1"),
@@ -343,6 +384,7 @@ def test_what_cannot_be_trained_is_refused_by_name(change, message):
         (lambda: TrainingPlan(n_epochs=2, warm_up_epochs=2), "warm_up_epochs must be < n_epochs = 2, got 2"),
         (lambda: TrainingPlan(n_epochs=2, learning_rate=0.0), "learning_rate must be > 0, got 0.0"),
         (lambda: TrainingPlan(n_epochs=2, momentum=1.0), "momentum must be > -1 and < 1, got 1.0"),
+        (lambda: TrainingPlan(n_epochs=2, nesterov="no"), "nesterov must be True or False, got 'no'"),
         (lambda: TrainingPlan(n_epochs=2, clip_norm=-1.0), "clip_norm must be > 0, got -1.0"),
         (lambda: TrainingPlan(n_epochs=2, weight_decay=-1.0), "weight_decay must be >= 0, got -1.0"),
         (lambda: TrainingPlan(n_epochs=2, decay_epochs=(1,)), "decay_epochs must be given for the schedule 'step'"),

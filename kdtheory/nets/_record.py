@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import numpy as np
 import pandas as pd
 
 from kdtheory.nets import checkpoints
 from kdtheory.nets._steps import Progress
+from kdtheory.nets.models import split
 
 _OBSERVED = "observed:"
 
@@ -27,10 +29,11 @@ class Record:
         What was observed, at the start and after each epoch.
     """
 
-    def __init__(self, made_from: Mapping[str, str], checkpoint: Any, log: Any) -> None:
+    def __init__(self, made_from: Mapping[str, str], rest: Any, checkpoint: Any, log: Any) -> None:
         self.rows: list[dict[str, Any]] = []
         self.observed: dict[str, list[np.ndarray]] = {}
         self._made_from = dict(made_from)
+        self._rest = rest
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
         self._log = None if log is None else Path(log)
         if self._log is not None and self._log.suffix not in (".csv", ".parquet"):
@@ -44,12 +47,18 @@ class Record:
             return None
         about = checkpoints.read_about(self._checkpoint, name="checkpoint")
         self._require_same(about, [what for what in self._made_from if what != "model"])
-        trees = checkpoints.read(self._checkpoint, progress._asdict(), name="checkpoint")  # tells where models differ
+        trees = checkpoints.read(self._checkpoint, self._trees(progress), name="checkpoint")  # says where models differ
         self._require_same(about, ["model"])
         self.rows = about["rows"]
         held = checkpoints.held_arrays(self._checkpoint, _OBSERVED)
         self.observed = {name: list(values) for name, values in held.items()}
-        return Progress(**trees)
+        self._write_log()  # which may be of an epoch before, or another file
+        return Progress(split(trees["model"])[0], trees["optimiser"], trees["state"])
+
+    def _trees(self, progress: Progress) -> dict[str, Any]:
+        """Progress by names, with the whole network, so that `load_network` reads it too."""
+        model = eqx.combine(progress.params, self._rest)
+        return {"model": model, "optimiser": progress.optimiser, "state": progress.state}
 
     def _require_same(self, about: Mapping[str, Any], parts: Iterable[str]) -> None:
         for what in parts:
@@ -83,7 +92,10 @@ class Record:
         if self._checkpoint is not None:
             stacked = {_OBSERVED + name: np.stack(values) for name, values in self.observed.items()}
             about = {"made_from": self._made_from, "rows": self.rows}
-            checkpoints.write(self._checkpoint, {**progress._asdict(), **stacked}, about)
+            checkpoints.write(self._checkpoint, {**self._trees(progress), **stacked}, about)
+        self._write_log()
+
+    def _write_log(self) -> None:
         if self._log is not None:
             table = pd.DataFrame(self.rows)
             with checkpoints.replacing(self._log) as unfinished:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,8 @@ def require_targets(
 
 def require_teacher_logits(logits: Any, n_points: int, n_outputs: int, dtype: np.dtype[Any]) -> np.ndarray:
     """Logits of a teacher, as many for each point as the student has."""
+    if callable(logits):
+        raise TypeError(f"teacher must be logits or a Snapshot, got {type(logits).__name__}: Snapshot(model) makes one")
     wanted = np.asarray(require_array("teacher", logits), dtype=dtype)
     if wanted.shape != (n_points, n_outputs):
         raise ValueError(
@@ -95,12 +98,12 @@ def require_label_weights(label_weight: LabelWeight | None, has_teacher: bool, n
 
 
 def fingerprints(**parts: Any) -> dict[str, str]:
-    """Short digests of what a training is made from."""
+    """Short digests of what a training is made from: its arrays, and what of it is no array."""
     return {name: _digest(value) for name, value in parts.items()}
 
 
 def _digest(value: Any) -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(_lasting_name(jax.tree.structure(value)).encode())
     for leaf in jax.tree.leaves(value, is_leaf=lambda each: each is None):
         if isinstance(leaf, np.ndarray | jax.Array):
             digest.update(str((leaf.shape, leaf.dtype)).encode() + np.asarray(leaf).tobytes())
@@ -112,9 +115,8 @@ def _digest(value: Any) -> str:
 
 
 def _lasting_name(value: Any) -> str:
-    """Name of a value that another process gives too; what prints its address is told by its type or name alone."""
-    printed = repr(value)
-    return printed if " at 0x" not in printed else getattr(value, "__qualname__", type(value).__qualname__)
+    """Name of a value that another process gives too: how it prints, without addresses."""
+    return re.sub(" at 0x[0-9a-fA-F]+", "", repr(value))
 
 
 def epoch_steps(plan: TrainingPlan, epoch: int, n_points: int, rates: np.ndarray, weights: np.ndarray) -> list[Step]:

@@ -139,7 +139,10 @@ def distill(
     [[1.0, 1.0, nan], [2.0, 0.0, 1.0]]
     """
     chain = _Chain(X, y, loss, validation, folder, progress)
-    if isinstance(teacher, Snapshot):
+    trained = isinstance(teacher, Snapshot)
+    models = ((teacher.model, teacher.state) if trained else (teacher, teacher_state), (student, student_state))
+    chain.require_fit(*models, plan, label_weight)
+    if trained:
         for name, value in (("teacher_plan", teacher_plan), ("teacher_epoch", teacher_epoch)):
             if value is not None:
                 raise ValueError(f"{name} must be left out for a teacher that is already trained, got {value!r}")
@@ -292,10 +295,24 @@ class _Chain:
         self._rows: list[dict[str, Any]] = []
         self._X, self._y, self._progress = X, y, progress
         self._loss = DistillationLoss() if loss is None else loss
+        if validation is not None and not (isinstance(validation, tuple | list) and len(validation) == 2):
+            raise TypeError(f"validation must be a pair of points and labels, got {type(validation).__name__}")
         self._validation = validation
         self._folder = None if folder is None else Path(folder)
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
+
+    def require_fit(
+        self, teacher: tuple[Any, Any], student: tuple[Any, Any], plan: TrainingPlan, label_weight: LabelWeight
+    ) -> None:
+        """Refuse a student that could not learn from its teacher, before the teacher is trained."""
+        sizes = []
+        for model, state in (teacher, student):
+            points = _training_data.require_points(self._X, _training_data.trained_dtype(model))
+            sizes.append(_training_data.count_outputs(model, points, state))
+        if sizes[0] != sizes[1]:
+            raise ValueError(f"teacher must have as many logits as the student, {sizes[1]}, got {sizes[0]}")
+        _training_data.require_label_weights(label_weight, True, plan.n_steps(len(points)))
 
     def fit(self, name: str, model: Any, state: Any, plan: TrainingPlan, **how: Any) -> TrainingRun:
         """Train a network, or read it from the folder."""

@@ -86,7 +86,7 @@ class DistillationLoss:
         else:
             of_labels = -jnp.sum(labels * jax.nn.log_softmax(logits))
             student, wanted = (jax.nn.log_softmax(each / self.temperature) for each in (logits, teacher))
-            of_teacher = self.temperature**2 * jnp.sum(jnp.exp(wanted) * (wanted - student))
+            of_teacher = self.temperature**2 * _divergence(wanted, student)
         return label_weight * of_labels + (1.0 - label_weight) * of_teacher
 
     def predictions(self, logits: Array) -> Array:
@@ -101,3 +101,13 @@ class DistillationLoss:
         array of shape (..., k)
         """
         return logits if self.kind == "squared" else jax.nn.softmax(logits, axis=-1)
+
+
+def _divergence(log_p: Array, log_q: Array) -> Array:
+    """Kullback-Leibler divergence as the sum of `p (exp(d) − 1 − d)` with `d = log q − log p`.
+
+    Single precision rounds the sum of `−p d` to nothing, or below it, where the square of the temperature lifts it.
+    """
+    p, d = jnp.exp(log_p), log_q - log_p
+    near = jnp.minimum(d, 1.0)  # elsewhere the exponential of a difference may overflow
+    return jnp.sum(jnp.where(d <= 1.0, p * (jnp.expm1(near) - near), jnp.exp(log_q) - p * (1.0 + d)))

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from kdtheory._typing import Array
-from kdtheory._validation import require_positive_integer
+from kdtheory._validation import require_positive, require_positive_integer
 from kdtheory.nets._layers import Key, channels_first, convolution, dense, image_shape, max_pool, normal
 
 
@@ -157,7 +157,7 @@ class RandomFeatures(eqx.Module):
         shape = (require_positive_integer("n_inputs", n_inputs), require_positive_integer("n_features", n_features))
         self.directions = Frozen(normal(key, shape) * math.sqrt(2.0 / n_inputs))
         self.weights = jnp.zeros((n_features, require_positive_integer("n_outputs", n_outputs)))
-        self.scale = 1.0 / math.sqrt(n_features) if scale is None else float(scale)
+        self.scale = 1.0 / math.sqrt(n_features) if scale is None else require_positive("scale", scale)
 
     def __call__(self, x: Array) -> Array:
         """Logits of one point."""

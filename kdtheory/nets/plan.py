@@ -16,6 +16,7 @@ import optax
 from kdtheory._interop import double_precision
 from kdtheory._typing import Array
 from kdtheory._validation import (
+    require_bool,
     require_momentum,
     require_nonnegative,
     require_nonnegative_integer,
@@ -41,7 +42,7 @@ class TrainingPlan:
     learning_rate : float, default 1e-3
         Peak.
     momentum : float, default 0.0
-        Of "sgd", in [0, 1).
+        Of "sgd", in (-1, 1).
     nesterov : bool, default True
         Whether the momentum is Nesterov's.
     schedule : {"constant", "cosine", "step"}, default "constant"
@@ -101,6 +102,7 @@ class TrainingPlan:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         require_positive("learning_rate", self.learning_rate)
         require_momentum("momentum", self.momentum)
+        require_bool("nesterov", self.nesterov)
         require_nonnegative("warm_up_epochs", self.warm_up_epochs)
         if self.warm_up_epochs >= self.n_epochs:
             raise ValueError(f"warm_up_epochs must be < n_epochs = {self.n_epochs}, got {self.warm_up_epochs}")
@@ -129,10 +131,11 @@ class TrainingPlan:
     def learning_rates(self, n_points: int) -> np.ndarray:
         """Learning rates of all steps for so many points, of shape (n_epochs·steps,)."""
         per_epoch = self.steps_per_epoch(n_points)
-        warm_up = round(self.warm_up_epochs * per_epoch)
+        total = self.n_steps(n_points)
+        warm_up = min(round(self.warm_up_epochs * per_epoch), total - 1)  # shorter than all, also when rounded
         falls = tuple(round(epoch * per_epoch) - warm_up for epoch in self.decay_epochs)
         return _learning_rates(
-            self.schedule, float(self.learning_rate), self.n_steps(n_points), warm_up, falls, float(self.decay_factor)
+            self.schedule, float(self.learning_rate), total, warm_up, falls, float(self.decay_factor)
         ).copy()
 
     def gradient_transformation(self) -> optax.GradientTransformation:

@@ -72,7 +72,7 @@ class ResNet(eqx.Module):
         keys = jax.random.split(key, 3 * n_blocks + 2)
         widths = [width for width in (16, 32, 64) for _ in range(n_blocks)]
         before = [16, *widths[:-1]]
-        self.first = convolution(channels, 16, 3, bias=False, key=keys[0])
+        self.first = _convolution(require_positive_integer("channels", channels), 16, key=keys[0])
         self.blocks = tuple(
             _Block(inside, outside, normalisation, key=each)
             for inside, outside, each in zip(before, widths, keys[1:-1], strict=True)
@@ -100,8 +100,8 @@ class _Block(eqx.Module):
         one, other = jax.random.split(key)
         self.norms = (_normalisation(normalisation, inside), _normalisation(normalisation, outside))
         self.filters = (
-            convolution(inside, outside, 3, stride=1 if inside == outside else 2, bias=False, key=one),
-            convolution(outside, outside, 3, bias=False, key=other),
+            _convolution(inside, outside, stride=1 if inside == outside else 2, key=one),
+            _convolution(outside, outside, key=other),
         )
 
     def __call__(self, x: Array, state: Any) -> tuple[Array, Any]:
@@ -112,6 +112,11 @@ class _Block(eqx.Module):
         if missing:
             x = jnp.pad(x[:, ::2, ::2], ((missing // 2, missing - missing // 2), (0, 0), (0, 0)))
         return value + x, state
+
+
+def _convolution(inside: int, outside: int, *, stride: int = 1, key: Key) -> eqx.nn.Conv2d:
+    """Convolution of 3 x 3 around the very pixels that a shortcut keeps: "SAME" would be one further where it skips."""
+    return convolution(inside, outside, 3, stride=stride, padding=1, bias=False, key=key)
 
 
 def _normalisation(kind: Normalisation, channels: int) -> Any:

@@ -59,12 +59,21 @@ class Snapshot:
         Returns
         -------
         array of shape (n, k)
+
+        Raises
+        ------
+        ValueError, TypeError
+            For points that are not finite, or that the network does not take.
         """
         points = _training_data.require_points(X, _training_data.trained_dtype(self.model))
-        blocks = [
-            np.asarray(_steps.predict(self.model, points[start : start + _PREDICTED_AT_ONCE], self.state))
-            for start in range(0, len(points), _PREDICTED_AT_ONCE)
-        ]
+        try:
+            blocks = [
+                np.asarray(_steps.predict(self.model, points[start : start + _PREDICTED_AT_ONCE], self.state))
+                for start in range(0, len(points), _PREDICTED_AT_ONCE)
+            ]
+        except (TypeError, ValueError):
+            _training_data.count_outputs(self.model, points, self.state)  # names the argument, where it is to blame
+            raise
         return np.concatenate(blocks)
 
 
@@ -133,7 +142,7 @@ def train(
         Called with a `Snapshot` before the first epoch and after each; gives numbers and arrays by name.
     checkpoint : path, optional
         File that is replaced after every epoch, with all that was observed. If it is there already, the training goes
-        on from it, and on the CPU ends with the same bits as if it had never stopped.
+        on from it, and on the CPU ends with the same bits as if it had never stopped. `load_network` reads the network.
     log : path, optional
         File `.csv` or `.parquet` (needs pyarrow) with the history, replaced after every epoch.
     progress : bool, default False
@@ -189,8 +198,9 @@ def train(
         logits = teacher if live is None else live.logits(points)
         wanted = _training_data.require_teacher_logits(logits, len(points), n_outputs, dtype)
     weights = _training_data.require_label_weights(label_weight, teacher is not None, plan.n_steps(len(points)))
+    asked = None if live is None or plan.augment is None else (live.model, live.state)
     made_from = {} if checkpoint is None else _training_data.fingerprints(
-        model=(model, state), plan=plan, loss=loss, X=points, y=labels, teacher=wanted, label_weight=weights
+        model=(model, state), plan=plan, loss=loss, X=points, y=labels, teacher=(wanted, asked), label_weight=weights
     )  # fmt: skip
     fresh, rest = _steps.start(model, plan.gradient_transformation(), state)
     setting = _steps.Setting(
@@ -198,12 +208,12 @@ def train(
         plan.gradient_transformation(),
         loss,
         plan.augment,
-        None if live is None or plan.augment is None else (live.model, live.state),
+        asked,
         jax.random.key(plan.seed),
         *jax.device_put((points, labels, wanted)),
     )
     at_once = jax.default_backend() != "cpu" or not _steps.has_convolution(model, points, state)
-    record = Record(made_from, checkpoint, log)
+    record = Record(made_from, rest, checkpoint, log)
     now = record.resume(fresh)
     if now is None:
         now = fresh
