@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 import jax
@@ -128,22 +128,7 @@ class TrainingPlan:
 
     def learning_rates(self, n_points: int) -> np.ndarray:
         """Learning rates of all steps for so many points, of shape (n_epochs·steps,)."""
-        per_epoch = self.steps_per_epoch(n_points)
-        total = self.n_steps(n_points)
-        warm_up = round(self.warm_up_epochs * per_epoch)
-        if self.schedule == "constant" and not warm_up:
-            return np.full(total, float(self.learning_rate))
-        after: Any = optax.constant_schedule(self.learning_rate)
-        if self.schedule == "cosine":
-            after = optax.cosine_decay_schedule(self.learning_rate, total - warm_up)
-        elif self.schedule == "step":
-            falls = Counter(round(epoch * per_epoch) - warm_up for epoch in self.decay_epochs)
-            factors = {step: self.decay_factor**count for step, count in falls.items()}
-            after = optax.piecewise_constant_schedule(self.learning_rate, factors)
-        if warm_up:
-            rise = optax.linear_schedule(0.0, self.learning_rate, warm_up)
-            after = optax.join_schedules([rise, after], [warm_up])
-        return values_of_steps(after, total)
+        return _learning_rates(replace(self, augment=None, seed=0), n_points).copy()
 
     def gradient_transformation(self) -> optax.GradientTransformation:
         """Make optax's transformation of gradients, before the learning rate; the same object for equal plans."""
@@ -158,6 +143,27 @@ def values_of_steps(schedule: Callable[[Any], Any], n_steps: int) -> np.ndarray:
     with double_precision():
         values = jax.jit(jax.vmap(lambda step: jnp.asarray(schedule(step), dtype=float)))
         return np.asarray(values(np.arange(n_steps)))
+
+
+@lru_cache(maxsize=256)
+def _learning_rates(plan: TrainingPlan, n_points: int) -> np.ndarray:
+    """Learning rates of all steps; equal plans have them compiled once."""
+    per_epoch = plan.steps_per_epoch(n_points)
+    total = plan.n_steps(n_points)
+    warm_up = round(plan.warm_up_epochs * per_epoch)
+    if plan.schedule == "constant" and not warm_up:
+        return np.full(total, float(plan.learning_rate))
+    after: Any = optax.constant_schedule(plan.learning_rate)
+    if plan.schedule == "cosine":
+        after = optax.cosine_decay_schedule(plan.learning_rate, total - warm_up)
+    elif plan.schedule == "step":
+        falls = Counter(round(epoch * per_epoch) - warm_up for epoch in plan.decay_epochs)
+        factors = {step: plan.decay_factor**count for step, count in falls.items()}
+        after = optax.piecewise_constant_schedule(plan.learning_rate, factors)
+    if warm_up:
+        rise = optax.linear_schedule(0.0, plan.learning_rate, warm_up)
+        after = optax.join_schedules([rise, after], [warm_up])
+    return values_of_steps(after, total)
 
 
 @cache
