@@ -21,6 +21,7 @@ Built in: the digits of scikit-learn, and two trials, which say little. With `--
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,8 +35,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kdtheory.figures import STYLE, draw_band, draw_legend, mean_and_error, save_figures
-from kdtheory.figures.networks import image_parser, mislabel, read_digits, read_images, split_images
+from kdtheory.figures import STYLE, draw_band, draw_legend, mean_and_error
+from kdtheory.figures.images import Images, call_main, image_parser, mislabel, read_digits, split_images
 from kdtheory.figures.trials import run_trials
 from kdtheory.nets import DistillationLoss, MultilayerPerceptron, TrainingPlan, self_distill, train
 
@@ -68,27 +69,26 @@ def main(
     full: bool = False,
     trials: int | None = None,
     jobs: int | None = None,
-    data: tuple[np.ndarray, np.ndarray] | None = None,
+    data: Images | None = None,
     penalty: float = PENALTY,
 ) -> dict[str, Figure]:
     """Print the table, and return the figure by file name."""
-    images, labels = read_digits() if data is None else data
+    images = read_digits() if data is None else data
     size = FULL if full else QUICK
     n_trials = (10 if full else 2) if trials is None else trials
-    run = run_trials(partial(learn, size, images, labels, penalty), n_trials, jobs=jobs, title="label weights")
+    run = run_trials(partial(learn, size, images, penalty), n_trials, jobs=jobs, title="label weights")
     print_table(run, size, penalty)
     with plt.style.context(STYLE):
         return {"estimated_label_weight": draw(run)}
 
 
-def learn(size: Size, images: np.ndarray, labels: np.ndarray, penalty: float, seed: int) -> dict[str, np.ndarray]:
+def learn(size: Size, images: Images, penalty: float, seed: int) -> dict[str, np.ndarray]:
     """Self-distil with every fixed weight and with the estimated one, and give what each round does, in this order.
 
     Parameters
     ----------
     size : Size
-    images : array of shape (N, h, w)
-    labels : array of shape (N,) of int
+    images : Images
     penalty : float
         On the weights.
     seed : int
@@ -100,9 +100,9 @@ def learn(size: Size, images: np.ndarray, labels: np.ndarray, penalty: float, se
         the estimated `label weights` of rounds 2, 3 ...; and the number of `new images`.
     """
     rng = np.random.default_rng(seed)
-    n_classes = int(np.max(labels)) + 1
-    scaled = images * (NORM / np.sqrt(np.mean(np.sum(images**2, axis=(1, 2)))))
-    (X, truth), (X_val, truth_val), (X_test, y_test) = split_images(scaled, labels, size.n_images, rng)
+    n_classes = int(np.max(images.y)) + 1
+    scaled = images._replace(X=images.X * (NORM / np.sqrt(np.mean(np.sum(images.X**2, axis=(1, 2))))))
+    (X, truth), (X_val, truth_val), (X_test, y_test) = split_images(scaled, size.n_images, rng)
     y, y_val = (mislabel(each, WRONG, n_classes, rng) for each in (truth, truth_val))
     probabilities = np.where(np.arange(n_classes) == y_test[:, None], 1.0 - WRONG, WRONG / (n_classes - 1))
 
@@ -220,12 +220,14 @@ def draw_rounds(axes: Axes, trials: np.ndarray) -> None:
     )
 
 
+def penalty_of(text: str) -> float:
+    """Read a penalty from the command line."""
+    if not 0.0 <= (penalty := float(text)) < np.inf:
+        raise ArgumentTypeError(f"must be a finite number >= 0, got {text}")
+    return penalty
+
+
 if __name__ == "__main__":
-    mpl.use("Agg")
     parser = image_parser(__doc__, OUTPUT)
-    parser.add_argument("--penalty", type=float, default=PENALTY, help="on the weights of networks, %(default)s")
-    arguments = parser.parse_args()
-    if not 0.0 <= arguments.penalty < np.inf:
-        parser.error(f"argument --penalty: must be a finite number >= 0, got {arguments.penalty}")
-    images = read_images(parser, arguments)
-    save_figures(main(arguments.full, arguments.trials, arguments.jobs, images, arguments.penalty), arguments.output)
+    parser.add_argument("--penalty", type=penalty_of, default=PENALTY, help="on the weights of networks, %(default)s")
+    call_main(main, parser)

@@ -35,8 +35,8 @@ import optax
 from matplotlib.figure import Figure
 
 from kdtheory.fidelity import exaggeration_slope, logit_logit_points
-from kdtheory.figures import STYLE, draw_band, draw_legend, draw_logit_logit, mean_and_error, save_figures
-from kdtheory.figures.networks import image_parser, mislabel, read_digits, read_images, split_images
+from kdtheory.figures import STYLE, draw_band, draw_legend, draw_logit_logit, mean_and_error
+from kdtheory.figures.images import Images, call_main, image_parser, mislabel, read_digits, split_images
 from kdtheory.figures.trials import run_trials
 from kdtheory.nets import DistillationLoss, MultilayerPerceptron, Snapshot, TrainingPlan, train
 
@@ -102,13 +102,13 @@ def main(
     full: bool = False,
     trials: int | None = None,
     jobs: int | None = None,
-    data: tuple[np.ndarray, np.ndarray] | None = None,
+    data: Images | None = None,
 ) -> dict[str, Figure]:
     """Print accuracies, and return figures by file name."""
-    images, labels = read_digits() if data is None else data
+    images = read_digits() if data is None else data
     size = FULL if full else QUICK
     n_trials = (10 if full else 2) if trials is None else trials
-    run = run_trials(partial(learn, size, images, labels), n_trials, jobs=jobs, title="loss switching")
+    run = run_trials(partial(learn, size, images), n_trials, jobs=jobs, title="loss switching")
     print_table(run, size)
     print_windows(run, size)
     print_confidence(run, size)
@@ -121,7 +121,7 @@ def name_of(teacher: str, student: Switch | str) -> str:
     return PLAIN if student == PLAIN else f"{teacher}: {student}"
 
 
-def learn(size: Size, images: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def learn(size: Size, images: Images, seed: int) -> dict[str, np.ndarray]:
     """Train a teacher, and students of it at its end and of it when it was stopped early.
 
     Returns
@@ -134,8 +134,8 @@ def learn(size: Size, images: np.ndarray, labels: np.ndarray, seed: int) -> dict
         sure`.
     """
     rng = np.random.default_rng(seed)
-    (X, truth), (X_test, y_test) = split_images(images, labels, size.n_images, rng)
-    n_classes = int(np.max(labels)) + 1
+    (X, truth), (X_test, y_test) = split_images(images, size.n_images, rng)
+    n_classes = int(np.max(images.y)) + 1
     everything = np.concatenate([X, X_test])
     classes = np.concatenate([mislabel(truth, WRONG, n_classes, rng), y_test])
     y = classes[: len(X)]
@@ -298,8 +298,4 @@ def draw_confidence(run: Mapping[str, np.ndarray], size: Size) -> Figure:
 
 
 if __name__ == "__main__":
-    mpl.use("Agg")
-    parser = image_parser(__doc__, OUTPUT)
-    arguments = parser.parse_args()
-    images = read_images(parser, arguments)
-    save_figures(main(arguments.full, arguments.trials, arguments.jobs, images), arguments.output)
+    call_main(main, image_parser(__doc__, OUTPUT))

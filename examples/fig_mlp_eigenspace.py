@@ -13,28 +13,16 @@ from FOLDER/mnist.npz, with `--data openml` fetched from OpenML into scikit-lear
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 
 import jax
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from kdtheory.figures import STYLE, save_figures
-from kdtheory.figures.networks import (
-    Layer,
-    Setting,
-    draw_confidence,
-    draw_curves,
-    image_parser,
-    learn,
-    print_findings,
-    read_digits,
-    read_images,
-)
-from kdtheory.figures.trials import run_trials
+from kdtheory.figures.images import Images, call_main, image_parser
+from kdtheory.figures.networks import Layer, Setting, run_and_draw
 from kdtheory.nets import MultilayerPerceptron, TrainingPlan
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
@@ -42,29 +30,18 @@ PLAN = TrainingPlan(n_epochs=20, batch_size=32, optimiser="adam", learning_rate=
 
 
 def main(
-    full: bool = False,
-    trials: int | None = None,
-    jobs: int | None = None,
-    data: tuple[np.ndarray, np.ndarray] | None = None,
+    full: bool = False, trials: int | None = None, jobs: int | None = None, data: Images | None = None
 ) -> dict[str, Figure]:
     """Print findings, and return figures by file name."""
-    images, labels = read_digits() if data is None else data
-    make = partial(network, int(np.prod(images.shape[1:])), 1000 if full else 300)
-    setting = Setting(make, LAYERS, PLAN, n_train=128, n_test=1000)
+    setting = Setting(partial(network, 1000 if full else 300), LAYERS, PLAN, n_train=128, n_test=1000)
+    names = ("mlp_eigenspace", "mlp_eigenspace_hidden", "mlp_confidence")
     n_trials = (10 if full else 2) if trials is None else trials
-    run = run_trials(partial(learn, setting, images, labels), n_trials, jobs=jobs, title="networks")
-    print_findings(setting, run)
-    with plt.style.context(STYLE):
-        return {
-            "mlp_eigenspace": draw_curves(run, "first layer"),
-            "mlp_eigenspace_hidden": draw_curves(run, "second layer"),
-            "mlp_confidence": draw_confidence(run),
-        }
+    return run_and_draw(setting, data, names, n_trials=n_trials, jobs=jobs)
 
 
-def network(n_inputs: int, width: int, key: jax.Array) -> MultilayerPerceptron:
+def network(width: int, shape: tuple[int, ...], key: jax.Array) -> MultilayerPerceptron:
     """Make the network."""
-    return MultilayerPerceptron(n_inputs, 10, width=width, depth=2, key=key)
+    return MultilayerPerceptron(math.prod(shape), 10, width=width, depth=2, key=key)
 
 
 def inputs(layer: int, model: MultilayerPerceptron, X: np.ndarray) -> np.ndarray:
@@ -83,8 +60,4 @@ LAYERS = tuple(
 
 
 if __name__ == "__main__":
-    mpl.use("Agg")
-    parser = image_parser(__doc__, OUTPUT)
-    arguments = parser.parse_args()
-    images = read_images(parser, arguments)
-    save_figures(main(arguments.full, arguments.trials, arguments.jobs, images), arguments.output)
+    call_main(main, image_parser(__doc__, OUTPUT))

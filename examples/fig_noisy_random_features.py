@@ -13,28 +13,15 @@ FOLDER` MNIST from FOLDER/mnist.npz, with `--data openml` fetched from OpenML in
 
 from __future__ import annotations
 
-from functools import partial
+import math
 from pathlib import Path
 
 import jax
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from kdtheory.figures import STYLE, save_figures
-from kdtheory.figures.networks import (
-    Layer,
-    Setting,
-    draw_confidence,
-    draw_curves,
-    image_parser,
-    learn,
-    print_findings,
-    read_digits,
-    read_images,
-)
-from kdtheory.figures.trials import run_trials
+from kdtheory.figures.images import Images, call_main, image_parser
+from kdtheory.figures.networks import Layer, Setting, run_and_draw
 from kdtheory.nets import RandomFeatures, TrainingPlan
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
@@ -42,29 +29,19 @@ PLAN = TrainingPlan(n_epochs=40, optimiser="adam", learning_rate=1e-3)
 
 
 def main(
-    full: bool = False,
-    trials: int | None = None,
-    jobs: int | None = None,
-    data: tuple[np.ndarray, np.ndarray] | None = None,
+    full: bool = False, trials: int | None = None, jobs: int | None = None, data: Images | None = None
 ) -> dict[str, Figure]:
     """Print findings, and return figures by file name."""
-    images, labels = read_digits() if data is None else data
-    make = partial(network, int(np.prod(images.shape[1:])), 5000)
     layer = Layer("features", features, lambda model: np.asarray(model.weights))
-    setting = Setting(make, (layer,), PLAN, n_train=128, n_test=1000, wrong=0.25)
+    setting = Setting(network, (layer,), PLAN, n_train=128, n_test=1000, wrong=0.25)
+    names = ("noisy_random_features", "noisy_random_features_confidence")
     n_trials = (10 if full else 2) if trials is None else trials
-    run = run_trials(partial(learn, setting, images, labels), n_trials, jobs=jobs, title="random features")
-    print_findings(setting, run)
-    with plt.style.context(STYLE):
-        return {
-            "noisy_random_features": draw_curves(run, "features"),
-            "noisy_random_features_confidence": draw_confidence(run),
-        }
+    return run_and_draw(setting, data, names, n_trials=n_trials, jobs=jobs)
 
 
-def network(n_inputs: int, n_features: int, key: jax.Array) -> RandomFeatures:
+def network(shape: tuple[int, ...], key: jax.Array) -> RandomFeatures:
     """Make the model, whose features are not scaled by their number."""
-    return RandomFeatures(n_inputs, 10, n_features=n_features, scale=1.0, key=key)
+    return RandomFeatures(math.prod(shape), 10, n_features=5000, scale=1.0, key=key)
 
 
 def features(model: RandomFeatures, X: np.ndarray) -> np.ndarray:
@@ -73,8 +50,4 @@ def features(model: RandomFeatures, X: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    mpl.use("Agg")
-    parser = image_parser(__doc__, OUTPUT)
-    arguments = parser.parse_args()
-    images = read_images(parser, arguments)
-    save_figures(main(arguments.full, arguments.trials, arguments.jobs, images), arguments.output)
+    call_main(main, image_parser(__doc__, OUTPUT))

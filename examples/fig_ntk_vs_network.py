@@ -227,7 +227,7 @@ def draw(run: dict[str, np.ndarray], size: Size) -> Figure:
 
 if __name__ == "__main__":
     mpl.use("Agg")
-    parser = trial_parser(__doc__, OUTPUT)
+    parser = trial_parser(__doc__, OUTPUT, full_jobs=1)
     parser.add_argument("--data", metavar="FOLDER", help="folder with mnist.npz, or `openml` to fetch it")
     arguments = parser.parse_args()
     images = None

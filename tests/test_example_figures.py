@@ -5,11 +5,12 @@ import json
 import re
 from urllib.error import URLError
 
+import jax
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.container import ErrorbarContainer
-from scipy.stats import norm
+from scipy.stats import linregress, norm
 
 from kdtheory import datasets, noisy_sigmoid_teacher
 from kdtheory.figures import STYLE, save_figures
@@ -27,10 +28,18 @@ OF_TRIALS = {
     "fig_mlp_eigenspace": 2,
     "fig_estimated_label_weight": 2,
     "fig_loss_switching": 2,
+    "fig_cnn_eigenspace": 2,
+    "fig_logit_logit": 2,
 }
 """Scripts whose curves or printed numbers are means over trials, and how many of these are made here."""
 
-OF_ONE_TRIAL = {"fig_noisy_random_features", "fig_mlp_eigenspace", "fig_loss_switching"}
+OF_ONE_TRIAL = {
+    "fig_noisy_random_features",
+    "fig_mlp_eigenspace",
+    "fig_loss_switching",
+    "fig_cnn_eigenspace",
+    "fig_logit_logit",
+}
 """Those of them that draw the first trial."""
 
 
@@ -42,11 +51,12 @@ def drawn():
     def draw(name, capsys):
         if name not in cache:
             size = {"trials": OF_TRIALS[name]} if name in OF_TRIALS else {}
-            cache[name] = load_example(name).main(**size), capsys.readouterr().out
+            with jax.enable_x64(False):  # as from a shell, where single precision is faster
+                cache[name] = load_example(name).main(**size), capsys.readouterr().out
+            plt.close("all")  # which pyplot would keep and warn of
         return cache[name]
 
-    yield draw
-    plt.close("all")
+    return draw
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -361,7 +371,7 @@ def test_fashion_mnist_is_read_from_a_folder(tmp_path, monkeypatch):
     assert (len(few.X), len(few.y), len(few.X_test), len(few.y_test), few.n_student) == (12, 12, 7, 7, 3)
 
 
-def test_fashion_mnist_is_fetched_by_name_and_what_is_wrong_is_said_before_any_work(tmp_path, monkeypatch, capsys):
+def test_images_are_fetched_by_name_and_what_is_wrong_is_said_before_any_work(tmp_path, monkeypatch, capsys):
     def no_network(**_):
         raise URLError("no route to host")
 
@@ -371,6 +381,8 @@ def test_fashion_mnist_is_fetched_by_name_and_what_is_wrong_is_said_before_any_w
     assert "fashion_mnist could not be fetched from OpenML" in capsys.readouterr().err
     assert call_example("fig_fashion_mnist", *common, "--data", tmp_path, monkeypatch=monkeypatch) == 2
     assert "folder must hold fashion_mnist.npz" in capsys.readouterr().err
+    assert call_example("fig_cnn_eigenspace", *common, "--data", tmp_path, monkeypatch=monkeypatch) == 2
+    assert "argument --data: folder must hold cifar10.npz" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -510,3 +522,54 @@ def test_a_switch_goes_from_one_end_to_the_other_within_its_window():
         weight = example.Switch(to, 0.5, 0.1).label_weight(200)
         np.testing.assert_allclose([weight(0), weight(100), weight(120), weight(200)], np.repeat(ends, 2), atol=1e-6)
         assert float(weight(110)) == 0.5
+
+
+def test_students_of_convolutional_networks_are_more_biased_in_most_pairs(drawn, capsys):
+    figures, printed = drawn("fig_cnn_eigenspace", capsys)
+    for layer in ("first", "second"):
+        assert finding(printed, f"{layer} layer: share of pairs where the student is more biased") > 0.55
+        assert finding(printed, f"{layer} layer: by how much, median over pairs") > 0.02
+    for name in ("cnn_eigenspace", "cnn_eigenspace_hidden"):
+        for panel in figures[name].axes:
+            teacher, student = (line.get_xydata() for line in panel.lines if line.get_label() in ("teacher", "student"))
+            np.testing.assert_array_equal(teacher[0], student[0])
+            assert len(teacher) == load_example("fig_cnn_eigenspace").QUICK.plan.n_epochs + 1
+
+
+@pytest.mark.parametrize(("layer", "side"), [(0, 4), (1, 8)])
+def test_what_a_convolution_gives_is_a_patch_times_the_matrix_of_its_filters(layer, side):
+    example = load_example("fig_cnn_eigenspace")
+    model = example.network(example.QUICK, (side, side, 3), jax.random.key(0))
+    images = np.random.default_rng(0).random((1, side, side, 3)).astype(model.read_out.weight.dtype)
+    convolved = model.filters[layer](model.hidden(images[0])[layer])
+    inside = convolved[:, 1, 1]  # before which there is a padding of one pixel
+    patch = example.patches(layer, example.QUICK.kernel_size, model, images)[0]
+    np.testing.assert_allclose(patch @ example.weights(layer, model), inside, rtol=1e-5)
+
+
+def test_lines_of_logit_logit_plots_have_the_slopes_of_the_quarters_that_are_printed_beside_them(drawn, capsys):
+    figures, printed = drawn("fig_logit_logit", capsys)
+    example = load_example("fig_logit_logit")
+    assert len(figures["logit_logit"].axes) == 12
+    for axes in figures["logit_logit"].axes:
+        x, y = np.transpose(axes.collections[0].get_offsets())
+        order, quarter = np.argsort(x), len(x) // 4
+        for text, some in zip(axes.texts, (order[:quarter], order[-quarter:]), strict=True):
+            assert abs(float(text.get_text()) - linregress(x[some], y[some]).slope) < 0.006
+    rows = [line for line in printed.splitlines() if line.startswith(tuple(example.PAIRS))]
+    assert len(rows) == len(example.PAIRS)
+
+
+def test_students_are_unsurer_and_farther_away_where_the_teacher_is_unsure_and_smaller_ones_farthest(drawn, capsys):
+    figures, printed = drawn("fig_logit_logit", capsys)
+    agreeing = {line[:24].strip(): float(line.split()[-1]) for line in printed.splitlines()[5:]}
+    assert min(agreeing["student 3 times as long"], agreeing["same network"]) > agreeing["smaller student"]
+    assert finding(printed, "same network") > 1.1
+    above, below = np.reshape(figures["logit_logit_metrics"].axes, (2, 3))
+    for axes in above:
+        student_against_teacher = axes.collections[0].get_offsets()
+        assert np.corrcoef(student_against_teacher.T)[0, 1] > 0.8
+    for axes, sign in zip(below, (-1.0, -1.0, 1.0), strict=True):
+        means = axes.lines[0].get_ydata()
+        np.testing.assert_allclose(np.mean(means), np.mean(axes.collections[0].get_offsets()[:, 1]), rtol=1e-6)
+        assert sign * (means[-1] - means[0]) > 0.01

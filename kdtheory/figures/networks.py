@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from sklearn.datasets import load_digits
 
-from kdtheory.datasets import load_mnist
 from kdtheory.eigenspace import accuracies_by_directions, data_directions, exaggerations
 from kdtheory.fidelity import exaggeration_slope, logit_logit_points
 from kdtheory.figures.fidelity import draw_logit_logit
 from kdtheory.figures.flow import STUDENT, TEACHER
+from kdtheory.figures.images import Images, draw_split, read_digits
 from kdtheory.figures.statistical import mean_and_error
-from kdtheory.figures.trials import trial_parser
+from kdtheory.figures.style import STYLE
+from kdtheory.figures.trials import run_trials
 from kdtheory.nets import DistillationLoss, Snapshot, TrainingPlan, train
 
 N_DRAWN = 6
@@ -30,58 +29,6 @@ N_DRAWN = 6
 
 _N_DIRECTIONS = 12
 _N_KEPT = 24
-
-
-def image_parser(description: str, output: Path) -> ArgumentParser:
-    """Command line of an experiment on images of digits: as `trial_parser`, and where MNIST is."""
-    parser = trial_parser(description, output)
-    parser.add_argument("--data", metavar="FOLDER", help="folder with mnist.npz, or `openml` to fetch it")
-    return parser
-
-
-def read_images(parser: ArgumentParser, arguments: Namespace) -> tuple[np.ndarray, np.ndarray]:
-    """Read MNIST if it is asked for, else the digits of scikit-learn: images with pixels from 0 to 1, and labels."""
-    if not arguments.data:
-        return read_digits()
-    try:
-        mnist = load_mnist(None if arguments.data == "openml" else arguments.data)
-    except (OSError, ValueError) as error:
-        parser.error(str(error))
-    return mnist.x_train / 255.0, mnist.y_train
-
-
-def read_digits() -> tuple[np.ndarray, np.ndarray]:
-    """Read the digits of scikit-learn."""
-    digits = load_digits()
-    return digits.images / 16.0, digits.target
-
-
-def split_images(
-    images: np.ndarray, labels: np.ndarray, sizes: Sequence[int], rng: np.random.Generator
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Draw images and their labels, in as many parts as there are sizes, none of them twice.
-
-    Examples
-    --------
-    >>> parts = split_images(np.zeros((9, 8, 8)), np.arange(9), (4, 2), np.random.default_rng(0))
-    >>> [(X.shape, len(y)) for X, y in parts]
-    [((4, 8, 8), 4), ((2, 8, 8), 2)]
-    """
-    chosen = rng.permutation(len(images))[: sum(sizes)]
-    parts = np.split(chosen, np.cumsum(sizes)[:-1])
-    return [(images[each].astype(np.float32), labels[each].astype(int)) for each in parts]
-
-
-def mislabel(truth: np.ndarray, share: float, n_classes: int, rng: np.random.Generator) -> np.ndarray:
-    """Replace a share of labels, each of them by one of the other classes.
-
-    Examples
-    --------
-    >>> mislabel(np.array([0, 1]), 1.0, 2, np.random.default_rng(0))
-    array([1, 0])
-    """
-    is_wrong = rng.random(len(truth)) < share
-    return np.where(is_wrong, (truth + rng.integers(1, n_classes, len(truth))) % n_classes, truth)
 
 
 @dataclass(frozen=True)
@@ -111,7 +58,7 @@ class Setting:
     Attributes
     ----------
     make : callable
-        `make(key)` gives the network; teacher and student start from the same one.
+        `make(shape, key)` gives the network for images of a shape; teacher and student start from the same one.
     layers : tuple of Layer
     plan : TrainingPlan
         Its seed is replaced by the trial's.
@@ -121,7 +68,7 @@ class Setting:
     temperature : float, default 4.0
     """
 
-    make: Callable[[Any], Any]
+    make: Callable[[tuple[int, ...], Any], Any]
     layers: tuple[Layer, ...]
     plan: TrainingPlan
     n_train: int
@@ -130,15 +77,43 @@ class Setting:
     temperature: float = 4.0
 
 
-def learn(setting: Setting, images: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+def run_and_draw(
+    setting: Setting, images: Images | None, figures: Sequence[str], *, n_trials: int, jobs: int | None = None
+) -> dict[str, Figure]:
+    """Run the trials of a setting, print what is found, and draw the first of them.
+
+    Parameters
+    ----------
+    setting : Setting
+    images : Images or None
+        None: the digits of scikit-learn.
+    figures : sequence of str
+        File names: of the curves of every layer, and of the logit-logit plots.
+    n_trials, jobs : int
+        As for `run_trials`.
+
+    Returns
+    -------
+    dict of str to Figure
+        By file name.
+    """
+    found = read_digits() if images is None else images
+    run = run_trials(partial(learn, setting, found), n_trials, jobs=jobs, title="networks")
+    print_findings(setting, run)
+    *of_layers, of_confidence = figures
+    with plt.style.context(STYLE):
+        curves = {name: draw_curves(run, each.name) for name, each in zip(of_layers, setting.layers, strict=True)}
+        return {**curves, of_confidence: draw_confidence(run)}
+
+
+def learn(setting: Setting, images: Images, seed: int) -> dict[str, np.ndarray]:
     """Train a teacher on labels, and a student on the teacher alone, and give what the papers look at.
 
     Parameters
     ----------
     setting : Setting
-    images : array of shape (N, ...)
+    images : Images
         Of which each trial draws its own.
-    labels : array of shape (N,) of int
     seed : int
 
     Returns
@@ -152,24 +127,21 @@ def learn(setting: Setting, images: np.ndarray, labels: np.ndarray, seed: int) -
         quarter there, accuracies, and confidence in the given labels, right and wrong ones.
     """
     rng = np.random.default_rng(seed)
-    (X, truth), (X_test, y_test) = split_images(images, labels, (setting.n_train, setting.n_test), rng)
-    y = mislabel(truth, setting.wrong, int(np.max(labels)) + 1, rng)
+    X, truth, y, X_test, y_test = draw_split(images, setting.n_train, setting.n_test, setting.wrong, rng)
     is_wrong = y != truth
-    model = setting.make(jax.random.key(seed))
+    model = setting.make(X.shape[1:], jax.random.key(seed))
     plan = replace(setting.plan, seed=seed)
-    last = train(model, X, y, plan=plan).model
-    directions = [data_directions(layer.inputs(last, X)) for layer in setting.layers]
+    loss = DistillationLoss(temperature=setting.temperature)  # one for both, so that a step is compiled once
 
-    def components(now: Snapshot) -> dict[str, np.ndarray]:
-        found = zip(setting.layers, directions, strict=True)
-        return {layer.name: each.components(layer.weights(now.model)) for layer, each in found}
+    def weights(now: Snapshot) -> dict[str, np.ndarray]:  # the eigenspace is known at the teacher's end only
+        return {layer.name: layer.weights(now.model) for layer in setting.layers}
 
-    teacher = train(model, X, y, plan=plan, observe=components)  # again: the eigenspace is known at its end only
-    loss = DistillationLoss(temperature=setting.temperature)
-    student = train(model, X, y, plan=plan, loss=loss, teacher=teacher, observe=components)
+    teacher = train(model, X, y, plan=plan, loss=loss, observe=weights)
+    student = train(model, X, y, plan=plan, loss=loss, teacher=teacher, observe=weights)
+    directions = [data_directions(layer.inputs(teacher.model, X)) for layer in setting.layers]
     results: dict[str, Any] = {}
     for layer, each in zip(setting.layers, directions, strict=True):
-        curves = [run.observed[layer.name] for run in (teacher, student)]
+        curves = [np.stack([each.components(now) for now in run.observed[layer.name]]) for run in (teacher, student)]
         results |= _of_layer(layer.name, curves, len(each.eigenvalues), rng)
     for name, points, classes in (("train", X, y), ("test", X_test, y_test)):
         logits = [run.logits(points) for run in (teacher, student)]

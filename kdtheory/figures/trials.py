@@ -64,7 +64,7 @@ def run_trials(
     return {name: np.stack([one[name] for one in done]) for name in done[0]}
 
 
-def trial_parser(description: str, output: Path) -> ArgumentParser:
+def trial_parser(description: str, output: Path, *, full_jobs: int = -1) -> ArgumentParser:
     """Command line of an experiment: its size, its number of trials and processes, and where the figures go.
 
     Parameters
@@ -72,6 +72,8 @@ def trial_parser(description: str, output: Path) -> ArgumentParser:
     description : str
     output : Path
         Folder for figures when none is given.
+    full_jobs : {-1, 1}, default -1
+        Processes of the full size that the help promises: one for what runs on all cores, or on a GPU, by itself.
 
     Returns
     -------
@@ -94,5 +96,6 @@ def trial_parser(description: str, output: Path) -> ArgumentParser:
         metavar="N",
         help="number of trials, at least 2, whatever the size",
     )
-    parser.add_argument("--jobs", type=processes, metavar="N", help="processes; default: 1, or -1 (all cores) if full")
+    more = "" if full_jobs == 1 else f", or {full_jobs} (all cores) if full"
+    parser.add_argument("--jobs", type=processes, metavar="N", help=f"processes; default: 1{more}")
     return parser

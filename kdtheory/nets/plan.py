@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 import jax
@@ -153,7 +153,7 @@ def values_of_steps(schedule: Callable[[Any], Any], n_steps: int) -> np.ndarray:
         return np.asarray(values(np.arange(n_steps)))
 
 
-@cache
+@lru_cache(maxsize=256)
 def _learning_rates(
     schedule: str, peak: float, n_steps: int, warm_up: int, falls: tuple[int, ...], factor: float
 ) -> np.ndarray:
