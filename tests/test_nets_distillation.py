@@ -153,6 +153,13 @@ def test_rounds_that_cannot_be_are_refused_by_name(change, message):
     assert message in str(error.value)
 
 
+def test_weights_of_later_rounds_are_refused_before_the_first_is_trained(monkeypatch):
+    monkeypatch.setattr("kdtheory.nets.training._steps.run_epoch", lambda *_, **__: pytest.fail("trained in vain"))
+    weights = [0.5, optax.linear_schedule(0.0, 2.0, 4, 4)]
+    with pytest.raises(ValueError, match=r"label_weight must be between 0 and 1, got 1\.5 at step 7"):
+        self_distill(network, X, Y, n_rounds=3, plan=PLAN, loss=LOSS, label_weight=weights)
+
+
 def test_teachers_that_cannot_teach_are_refused_by_name(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="teacher_epoch must be left out for a teacher that is already trained, got 3"):
         distill(Snapshot(network()), network(), X, Y, plan=PLAN, teacher_epoch=3)

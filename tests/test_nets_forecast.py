@@ -273,6 +273,8 @@ PLAN = TrainingPlan(n_epochs=3, learning_rate=0.1)
         ({"label_weight": optax.constant_schedule(0.5)}, "label_weight must be a real number, got <function"),
         ({"validation": None}, "validation must be given for the label weight 'estimated', got None"),
         ({"validation": (X_VAL[:1], Y_VAL[:1])}, "validation must hold at least 2 points, for standard errors, got 1"),
+        ({"validation": X_VAL}, "validation must be a pair of points and labels, got ndarray"),
+        ({"validation": (X_VAL,)}, "validation must be a pair of points and labels, got tuple"),
         ({"validation": (X_VAL, Y)}, "validation must have shape (5,) or (5, 2)"),
         ({"X": np.where(X[1, 1] == X, np.nan, X)}, "X must be finite, got nan at index (1, 1)"),
         ({"y": Y[:, :1]}, "y must have shape (7,) or (7, 2)"),

@@ -40,6 +40,13 @@ def require_points(X: Any, dtype: np.dtype[Any], *, name: str = "X") -> np.ndarr
     return points
 
 
+def require_validation(validation: Any) -> tuple[Any, Any]:
+    """Points and targets that are held out, as a pair."""
+    if not (isinstance(validation, tuple | list) and len(validation) == 2):
+        raise TypeError(f"validation must be a pair of points and labels, got {type(validation).__name__}")
+    return validation[0], validation[1]
+
+
 def count_outputs(model: Any, points: np.ndarray, state: Any) -> int:
     """Logits of a network for one of the points."""
     try:

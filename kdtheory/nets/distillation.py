@@ -249,6 +249,7 @@ def self_distill(
         model, state = made if isinstance(made, tuple) else (made, None)
         fit = partial(chain.fit, model=model, state=state, plan=replace(plan, seed=plan.seed + i - 1))
         if i == 1:
+            chain.require_label_weights(model, plan, *(weights or ()))
             first = fit("round-1")
             chain.add(first, [first], **({"estimated_label_weight": np.nan} if weights is None else {}))
             continue
@@ -295,9 +296,7 @@ class _Chain:
         self._rows: list[dict[str, Any]] = []
         self._X, self._y, self._progress = X, y, progress
         self._loss = DistillationLoss() if loss is None else loss
-        if validation is not None and not (isinstance(validation, tuple | list) and len(validation) == 2):
-            raise TypeError(f"validation must be a pair of points and labels, got {type(validation).__name__}")
-        self._validation = validation
+        self._validation = None if validation is None else _training_data.require_validation(validation)
         self._folder = None if folder is None else Path(folder)
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -313,6 +312,13 @@ class _Chain:
         if sizes[0] != sizes[1]:
             raise ValueError(f"teacher must have as many logits as the student, {sizes[1]}, got {sizes[0]}")
         _training_data.require_label_weights(label_weight, True, plan.n_steps(len(points)))
+
+    def require_label_weights(self, model: Any, plan: TrainingPlan, *label_weights: LabelWeight) -> None:
+        """Refuse what is no label weight in some step of a later round, before the first is trained."""
+        points = _training_data.require_points(self._X, _training_data.trained_dtype(model))
+        schedules = {id(each): each for each in label_weights if callable(each)}
+        for each in schedules.values():
+            _training_data.require_label_weights(each, True, plan.n_steps(len(points)))
 
     def fit(self, name: str, model: Any, state: Any, plan: TrainingPlan, **how: Any) -> TrainingRun:
         """Train a network, or read it from the folder."""

@@ -215,7 +215,8 @@ def forecast(
         )
     points = [_Points.of("train", "X", "y", X, y, model, dtype)]
     if validation is not None:
-        points.append(_Points.of("val", "validation", "validation", *validation, model, dtype))
+        X_val, y_val = _training_data.require_validation(validation)
+        points.append(_Points.of("val", "validation", "validation", X_val, y_val, model, dtype))
         if len(points[1].X) < 2:
             raise ValueError("validation must hold at least 2 points, for standard errors, got 1")
     linear = LinearisedNetwork(
