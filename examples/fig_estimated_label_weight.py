@@ -75,6 +75,8 @@ def main(
     """Print the table, and return the figure by file name."""
     images = read_digits() if data is None else data
     size = FULL if full else QUICK
+    n_train, n_val, n_test = size.n_images  # the digits built in are fewer than the full size takes
+    size = size._replace(n_images=(n_train, n_val, min(n_test, len(images.X) - n_train - n_val)))
     n_trials = (10 if full else 2) if trials is None else trials
     run = run_trials(partial(learn, size, images, penalty), n_trials, jobs=jobs, title="label weights")
     print_table(run, size, penalty)

@@ -109,7 +109,8 @@ def main(
 ) -> dict[str, Figure]:
     """Print slopes, and return figures by file name."""
     size, images = FULL if full else QUICK, read_digits() if data is None else data
-    size = size._replace(n_test=min(size.n_test, len(images.X) - size.n_train))
+    n_train = min(size.n_train, len(images.X) // 2)  # the digits built in are fewer than the full size takes
+    size = size._replace(n_train=n_train, n_test=min(size.n_test, len(images.X) - n_train))
     n_trials = size.n_trials if trials is None else trials
     run = run_trials(partial(learn, size, images), n_trials, jobs=jobs, title="networks")
     print_table(size, run)

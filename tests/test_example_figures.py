@@ -13,7 +13,9 @@ from matplotlib.container import ErrorbarContainer
 from scipy.stats import linregress, norm
 
 from kdtheory import datasets, noisy_sigmoid_teacher
-from kdtheory.figures import STYLE, save_figures
+from kdtheory.eigenspace import exaggerations
+from kdtheory.figures import STYLE, networks, save_figures
+from kdtheory.figures.images import read_digits, split_images
 from tests.examples import EXAMPLES, call_example, load_example
 
 NAMES = sorted(path.stem for path in EXAMPLES.glob("fig_*.py"))
@@ -423,6 +425,57 @@ def test_networks_do_what_is_forecast_for_them(capsys):
     assert errors[-1] < errors[0]
     assert np.all(distances[1024] < distances[128])
     assert np.all(distances[1024] < 0.12)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("fig_logit_logit", lambda size: (size.n_train, size.n_test)),
+        ("fig_estimated_label_weight", lambda size: size.n_images),
+    ],
+)
+def test_the_full_size_is_cut_to_the_digits_built_in(name, parts, monkeypatch):
+    example = load_example(name)
+    asked = []
+    monkeypatch.setattr(example, "run_trials", lambda trial, *_, **__: asked.append(trial.args[0]) or {})
+    monkeypatch.setattr(example, "print_table", lambda *_: None)
+    with pytest.raises(KeyError):  # nothing to draw
+        example.main(full=True)
+    drawn = split_images(read_digits(), parts(asked[0]), np.random.default_rng(0))
+    assert sum(len(part.y) for part in drawn) == len(read_digits().y)
+    assert min(len(part.y) for part in drawn) >= 400
+
+
+def test_digits_are_refused_where_patches_have_no_room_before_any_network_is_trained():
+    with pytest.raises(ValueError, match="data must be given but for the quick size"):
+        load_example("fig_cnn_eigenspace").main(full=True)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [((1000, 798), "images must be 1798 or more, .* got 1797"), ((1920, -123), "sizes must be >= 1, got -123")],
+)
+def test_parts_of_images_that_cannot_be_are_refused_by_name(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        split_images(read_digits(), sizes, np.random.default_rng(0))
+
+
+def test_pairs_in_which_the_student_makes_no_way_are_left_out_and_too_few_are_named():
+    moments = np.linspace(0.0, 1.0, 9)[:, None]
+    teacher = moments ** np.linspace(1.0, 2.0, 5)
+    student = moments ** np.linspace(1.0, 3.0, 5)
+    still = np.where(np.arange(5) == 1, 0.0, student)
+    rng = np.random.default_rng(0)
+    assert networks._of_layer("layer", [teacher, student], 5, rng)["layer compared"] == 10
+    found = networks._of_layer("layer", [teacher, still], 5, rng)
+    assert found["layer compared"] == 7
+    assert not np.any(found["layer pairs"][:, 0] == 1)
+    np.testing.assert_array_equal(found["layer curves"][1, 1], still[:, found["layer pairs"][:, 1]])
+    np.testing.assert_array_equal(found["layer of drawn"], exaggerations(teacher, still, found["layer pairs"]))
+    with pytest.raises(ValueError, match="layer must have 6 pairs of directions or more, .* got 3"):
+        networks._of_layer("layer", [teacher[:, :3], student[:, :3]], 3, rng)
+    with pytest.raises(ValueError, match="student must start where the teacher starts"):
+        networks._of_layer("layer", [teacher, student + 0.1], 5, rng)
 
 
 def finding(printed, start):

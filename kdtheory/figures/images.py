@@ -14,6 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
+from kdtheory._validation import require_positive_integer
 from kdtheory.datasets import load_mnist
 from kdtheory.figures.output import save_figures
 from kdtheory.figures.trials import trial_parser
@@ -138,13 +139,15 @@ def split_images(images: Images, sizes: Sequence[int], rng: np.random.Generator)
     Raises
     ------
     ValueError
-        For fewer images than are needed.
+        For fewer images than are needed, and for a part without any.
 
     Examples
     --------
     >>> [len(part.y) for part in split_images(read_digits(), (40, 20), np.random.default_rng(0))]
     [40, 20]
     """
+    for size in sizes:
+        require_positive_integer("sizes", size)
     if len(images.X) < sum(sizes):
         raise ValueError(f"images must be {sum(sizes)} or more, to train and to test on, got {len(images.X)}")
     parts = np.split(rng.permutation(len(images.X))[: sum(sizes)], np.cumsum(sizes)[:-1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ import jax
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.special import softmax
 
 from kdtheory.eigenspace import accuracies_by_directions, data_directions, exaggerations
 from kdtheory.fidelity import exaggeration_slope, logit_logit_points
@@ -149,7 +149,7 @@ def learn(setting: Setting, images: Images, seed: int) -> dict[str, np.ndarray]:
         results[f"{name} slope"] = exaggeration_slope(logits[0], logits[1], n_resamples=100).slope
         results[f"{name} accuracy"] = [np.mean(each.argmax(axis=1) == classes) for each in logits]
         if name == "train":
-            sure = np.stack([_probabilities(each)[np.arange(len(y)), y] for each in logits])
+            sure = np.stack([softmax(each, axis=1)[np.arange(len(y)), y] for each in logits])
             results["confidence, right labels"] = np.mean(sure[:, ~is_wrong], axis=1)
             if is_wrong.any():
                 results["confidence, wrong labels"] = np.mean(sure[:, is_wrong], axis=1)
@@ -168,27 +168,25 @@ def n_kept(rank: int) -> np.ndarray:
 
 
 def _of_layer(name: str, curves: list[np.ndarray], rank: int, rng: np.random.Generator) -> dict[str, Any]:
+    teacher, student = curves
     spread = np.unique(np.round(np.geomspace(1, rank, _N_DIRECTIONS)).astype(int)) - 1
-    found = {}
-    for pair in itertools.combinations(spread.tolist(), 2):
-        with contextlib.suppress(ValueError):  # no way along the higher direction to be compared on
-            found[pair] = float(exaggerations(curves[0], curves[1], [pair])[0])
-    drawn = sorted(found)
-    drawn = [drawn[i] for i in np.sort(rng.choice(len(drawn), N_DRAWN, replace=False))]
-    values = np.array(list(found.values()))
+    comparable = np.any((student - teacher[0]) * np.sign(teacher[-1] - teacher[0]) > 0.0, axis=0)
+    pairs = np.array([pair for pair in itertools.combinations(spread.tolist(), 2) if comparable[pair[0]]])
+    if len(pairs) < N_DRAWN:
+        raise ValueError(
+            f"{name} must have {N_DRAWN} pairs of directions or more, along the higher of which the student makes some"
+            f" way, got {len(pairs)}"
+        )
+    values = exaggerations(teacher, student, pairs)
+    drawn = np.sort(rng.choice(len(pairs), N_DRAWN, replace=False))
     return {
-        f"{name} curves": np.stack([[curve[:, [pair[i] for pair in drawn]] for i in range(2)] for curve in curves]),
-        f"{name} pairs": drawn,
-        f"{name} of drawn": [found[pair] for pair in drawn],
+        f"{name} curves": np.stack([[curve[:, pairs[drawn, i]] for i in range(2)] for curve in curves]),
+        f"{name} pairs": pairs[drawn],
+        f"{name} of drawn": values[drawn],
         f"{name} share": np.mean(values > 0.0),
         f"{name} median": np.median(values),
         f"{name} compared": len(values),
     }
-
-
-def _probabilities(logits: np.ndarray) -> np.ndarray:
-    scaled = np.exp(logits - np.max(logits, axis=1, keepdims=True))
-    return np.asarray(scaled / np.sum(scaled, axis=1, keepdims=True))
 
 
 def print_findings(setting: Setting, run: Mapping[str, np.ndarray]) -> None:
