@@ -11,10 +11,10 @@ first layer, not in all as the paper sees by eye, and in half of those of the se
 images, and less on new ones: benchmarks/results/cnn_eigenspace.txt.
 
 Built in: the digits of scikit-learn and a small network. With `--data FOLDER` CIFAR-10 from FOLDER/cifar10.npz, with
-`--data openml` fetched from OpenML into scikit-learn's cache. With `--full`, which needs data, the network of the paper,
-but 512 images, 16 epochs and 32 images in a batch instead of 8,192, 40 and 128, and ten times its learning rate, so
-that the sum of the rates of all steps is the same; two trials take minutes on one core. With `--paper` all as in the
-paper: for a GPU, on a CPU it takes hours.
+`--data openml` fetched from OpenML into scikit-learn's cache. With `--full`, which needs data, the network of the
+paper, but 512 images, 16 epochs and 32 images in a batch instead of 8,192, 40 and 128, and ten times its learning rate,
+so that the sum of the rates of all steps is the same; two trials take minutes on one core, and say little. With
+`--paper` all as in the paper: for a GPU, on a CPU it takes hours.
 """
 
 from __future__ import annotations

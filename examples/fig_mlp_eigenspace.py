@@ -5,7 +5,9 @@ cross-entropy, Adam, a student that starts where its teacher started and learns 
 Drawn are the lengths of weights along pairs of eigendirections, for the first layer those of the images, for the second
 those of the teacher's hidden representation at its end; and the student's log odds of the teacher's top class against
 the teacher's. Printed, over trials, are the share of pairs where the student is more biased towards the higher
-direction, slopes in the logit-logit plot, and the confidence of both.
+direction, slopes in the logit-logit plot, and the confidence of both. On MNIST the student is more biased in three of
+four pairs of the first layer, where the paper sees one exception, and in 87 of 100 of the second; its slope on training
+images is 1.14 ± 0.08, and on new ones below 1: benchmarks/results/mlp_eigenspace.txt.
 
 Built in: the digits of scikit-learn and 300 units. With `--full` 1,000 units and ten trials; with `--data FOLDER` MNIST
 from FOLDER/mnist.npz, with `--data openml` fetched from OpenML into scikit-learn's cache.
