@@ -235,7 +235,7 @@ def test_networks_that_were_trained_otherwise_are_compared_with_the_forecast():
     plan = TrainingPlan(n_epochs=9, learning_rate=0.1)
     expected = forecast(network, X, classes, plan=plan, label_weight=0.5, validation=(X_VAL, classes_val))
     trained = distill(network, network, X, classes, plan=plan, label_weight=0.2, validation=(X_VAL, classes_val))
-    found = expected.compare(trained, loss=DistillationLoss())
+    found = expected.compare(trained)
     outputs = np.stack([np.asarray(jax.nn.softmax(run.logits(X_VAL))) for run in trained.rounds])
     assert found["val_error_trained"].tolist() == pytest.approx(trained.table["val_error"].tolist())
     assert found["val_error_forecast"].tolist() == expected.table["val_error"].tolist()

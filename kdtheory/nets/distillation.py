@@ -37,6 +37,8 @@ class Distillation:
         Of rounds 2, 3, ..., as they were used.
     n_fits : int
         Trainings that this took.
+    loss : DistillationLoss
+        By which all of them were trained.
     table : DataFrame
         A row for every round: `round` from 1; `label_weight` in its last epoch; `estimated_label_weight` before it was
         clipped to [0, 1], if it was estimated; `n_fits` and `seconds` of the round; on the training points
@@ -48,6 +50,7 @@ class Distillation:
     rounds: tuple[Snapshot, ...]
     label_weights: tuple[LabelWeight, ...]
     n_fits: int
+    loss: DistillationLoss
     table: pd.DataFrame = field(repr=False)
 
     @property
@@ -366,7 +369,7 @@ class _Chain:
     def result(self, label_weights: Sequence[LabelWeight]) -> Distillation:
         """Give what was done."""
         table = pd.DataFrame(self._rows)
-        return Distillation(tuple(self.rounds), tuple(label_weights), int(table["n_fits"].sum()), table)
+        return Distillation(tuple(self.rounds), tuple(label_weights), int(table["n_fits"].sum()), self._loss, table)
 
     def prepare(self, model: Any, state: Any) -> None:
         """Check the validation data for a network."""

@@ -51,15 +51,14 @@ class Forecast:
     table: pd.DataFrame = field(repr=False)
     _points: tuple[_Points, ...] = field(repr=False)
 
-    def compare(self, distillation: Distillation, *, loss: DistillationLoss | None = None) -> pd.DataFrame:
+    def compare(self, distillation: Distillation) -> pd.DataFrame:
         """Put networks that were trained beside the forecast.
 
         Parameters
         ----------
         distillation : Distillation
-            Of as many rounds, by `self_distill` or `distill`, on the same points.
-        loss : DistillationLoss, optional
-            By which they were trained; predictions for a cross-entropy are probabilities. Default: "squared".
+            Of as many rounds, by `self_distill` or `distill`, on the same points. Its predictions are logits if it was
+            trained by the squared loss, and else probabilities.
 
         Returns
         -------
@@ -74,7 +73,7 @@ class Forecast:
         Raises
         ------
         TypeError, ValueError
-            For what is not a distillation, one of another number of rounds, and networks of other points or outputs.
+            For what is not a distillation, one of another number of rounds, and networks of other shapes.
         """
         if not isinstance(distillation, Distillation):
             raise TypeError(f"distillation must be a Distillation, got {type(distillation).__name__}")
@@ -83,8 +82,7 @@ class Forecast:
                 f"distillation must have {len(self.train_predictions)} rounds, those of the forecast, got"
                 f" {len(distillation.rounds)}"
             )
-        loss = _SQUARED if loss is None else loss
-        trained = [_trained(distillation.rounds, points, loss) for points in self._points]
+        trained = [_trained(distillation.rounds, points, distillation.loss) for points in self._points]
         forecast = [self.train_predictions, *([] if self.val_predictions is None else [self.val_predictions])]
         found = _measured(self._points, trained)
         found.insert(0, "label_weight", distillation.table["label_weight"].to_numpy(float))
