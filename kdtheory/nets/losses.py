@@ -24,7 +24,8 @@ class DistillationLoss:
         Cross-entropy with the labels and `T²·KL(softmax(z_teacher/T) ‖ softmax(z/T))`; or
         `½‖z − y‖²` and `½‖z − z_teacher‖²` for logits z and labels as columns y of zeros and ones.
     temperature : float, default 1.0
-        T above. The factor T² keeps the size of gradients as T grows.
+        T above. The factor T² keeps the size of gradients of unsure teachers as T grows; those of sure ones grow up to
+        T times, so that a learning rate for labels may be too large.
 
     Raises
     ------
