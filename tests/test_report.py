@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from scipy import stats
+from scipy.special import softmax
 
 from kdtheory import fidelity
 from kdtheory.figures import draw_logit_logit
@@ -193,7 +194,7 @@ def test_undecided_slopes_and_opposite_ends_are_said_so():
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_teacher_that_is_equally_sure_everywhere_has_no_slope_and_text_in_a_title_stays_text():
-    teacher = np.tile([0.0, 1.0], (20, 1))
+    teacher = np.tile([0.0, 2.0], (20, 1))
     student = np.column_stack([np.zeros(20), np.linspace(-1.0, 1.0, 20)])
     title = "<script>alert('1')</script> & \"more\""
     result = report(teacher, student, [0, 1] * 10, title=title)
@@ -246,6 +247,11 @@ def test_bad_arguments_are_refused_by_name():
     ):
         with pytest.raises(ValueError, match=re.escape(message)):
             report(teacher, student, labels, **change)
+    probabilities = softmax(student, axis=1)
+    for name, models in {"teacher": (probabilities, student), "student": (teacher, probabilities)}.items():
+        with pytest.raises(ValueError, match=f"{name}_logits must be logits, got probabilities in every row"):
+            report(*models, labels)
+    report(teacher, np.log(probabilities), labels)
     with pytest.raises(TypeError, match="title must be a text, got 3"):
         report(teacher, student, labels, title=3)
     with pytest.raises(ValueError, match=re.escape("2 points or more")):

@@ -11,6 +11,7 @@ from typing import Any, SupportsFloat, SupportsIndex
 import numpy as np
 
 import kdtheory
+from kdtheory._interop import to_numpy
 from kdtheory._validation import (
     require_nonnegative_integer,
     require_positive,
@@ -171,8 +172,8 @@ def report(
     Raises
     ------
     ValueError, TypeError
-        For logits that are not finite, different shapes, a single point, labels out of range, and arguments out of
-        range.
+        For logits that are not finite, different shapes, a single point, labels out of range, arguments out of range,
+        and probabilities in place of logits: take their logarithms.
 
     Notes
     -----
@@ -198,6 +199,8 @@ def report(
     n = len(dissection.both)
     if n < 2:
         raise ValueError(f"teacher_logits must have 2 points or more for standard errors, got {n}")
+    for argument, values in (("teacher_logits", teacher_logits), ("student_logits", student_logits)):
+        _require_no_probabilities(argument, values)
     divergences = predictive_divergences(teacher_logits, student_logits, temperature=divisor)
     control = None
     if control_logits is not None:
@@ -238,6 +241,13 @@ def report(
             for key, count in dissection.counts.items()
         },
     )
+
+
+def _require_no_probabilities(name: str, value: Any) -> None:
+    """Refuse rows that are all distributions: slopes and divergences of these would mean nothing."""
+    rows = np.asarray(to_numpy(value), dtype=float)
+    if np.min(rows) >= 0.0 and np.max(np.abs(np.sum(rows, axis=1) - 1.0)) < 1e-2:
+        raise ValueError(f"{name} must be logits, got probabilities in every row: take their logarithms")
 
 
 def _require_title(title: str) -> str:
