@@ -37,7 +37,7 @@ def require_linear(plan: TrainingPlan) -> None:
     """Refuse a plan whose steps are not linear in the outputs."""
     if plan.optimiser != "sgd":
         raise ValueError(f"plan must have the optimiser 'sgd', whose steps are linear, got {plan.optimiser!r}")
-    for name in ("clip_norm", "augment"):
+    for name in ("clip_norm", "sharpness_radius", "augment"):
         if getattr(plan, name) is not None:
             raise ValueError(
                 f"plan must leave out {name}, of which no closed form is known, got {getattr(plan, name)!r}"
@@ -217,12 +217,3 @@ class Rounds:
     def _from_start(self, start: np.ndarray, along: np.ndarray, moved: np.ndarray) -> np.ndarray:
         outputs = start - self._planned.forgotten * along + moved.reshape(-1, *start.shape)
         return np.asarray(require_representable(outputs, "the forecast"))
-
-
-def same_architecture(one: Any, other: Any) -> bool:
-    """Whether the trainable arrays of two networks have the same names, shapes and types."""
-    structures: list[Any] = []
-    for network in (one, other):
-        leaves, structure = jax.tree.flatten(functional(network)[1])
-        structures.append((structure, [(leaf.shape, leaf.dtype) for leaf in leaves]))
-    return bool(structures[0] == structures[1])

@@ -12,9 +12,10 @@ import pandas as pd
 from kdtheory._validation import require_bool, require_positive_integer, require_share
 from kdtheory.label_weights import estimate_label_weight
 from kdtheory.nets import _training_data
-from kdtheory.nets._linearised import LinearisedNetwork, Outputs, Rounds, require_linear, same_architecture
+from kdtheory.nets._linearised import LinearisedNetwork, Outputs, Rounds, require_linear
 from kdtheory.nets.distillation import Distillation
 from kdtheory.nets.losses import DistillationLoss
+from kdtheory.nets.models import same_architecture
 from kdtheory.nets.plan import TrainingPlan
 from kdtheory.nets.training import Snapshot
 

@@ -69,6 +69,15 @@ def split(model: Any) -> tuple[Any, Any]:
     return eqx.partition(model, trainable, is_leaf=_is_frozen)
 
 
+def same_architecture(one: Any, other: Any) -> bool:
+    """Whether the trainable arrays of two networks have the same names, shapes and types."""
+    structures: list[Any] = []
+    for network in (one, other):
+        leaves, structure = jax.tree.flatten(split(network)[0])
+        structures.append((structure, [(leaf.shape, leaf.dtype) for leaf in leaves]))
+    return bool(structures[0] == structures[1])
+
+
 def _is_frozen(leaf: Any) -> bool:
     return isinstance(leaf, Frozen)
 
