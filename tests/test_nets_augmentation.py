@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from matplotlib.colors import hsv_to_rgb, rgb_to_hsv
+from scipy import ndimage
 
-from kdtheory.nets import RandomCrop, RandomFlip, Sequential
+from kdtheory.nets import ColorJitter, RandomCrop, RandomFlip, RandomRotation, Sequential
 
 IMAGE = np.random.default_rng(0).standard_normal((4, 5, 3))
 KEYS = jax.random.split(jax.random.key(0), 4000)
@@ -32,6 +34,59 @@ def test_flips_turn_columns_around_with_their_probability():
     found = counts(RandomFlip(probability=0.3), IMAGE)
     assert found.keys() == {IMAGE.tobytes(), np.ascontiguousarray(IMAGE[:, ::-1]).tobytes()}
     assert found[IMAGE.tobytes()] == pytest.approx(0.7, abs=5 * np.sqrt(0.21 / len(KEYS)))
+
+
+def test_vertical_flips_turn_rows_around():
+    found = counts(RandomFlip(axis="vertical"), IMAGE)
+    assert found.keys() == {IMAGE.tobytes(), np.ascontiguousarray(IMAGE[::-1]).tobytes()}
+
+
+def test_rotations_are_those_of_scipy_at_angles_up_to_the_largest():
+    rows, columns = np.mgrid[-12:13, -12:13]
+    image = np.exp(-(rows**2) / 18.0 - columns**2 / 6.0)  # its axes turn with it
+    found = np.asarray(jax.vmap(RandomRotation(degrees=30.0), in_axes=(0, None))(KEYS[:200], jnp.asarray(image)))
+    across, along = (found * rows * columns).sum(axis=(1, 2)), (found * (rows**2 - columns**2)).sum(axis=(1, 2))
+    angles = np.degrees(np.arctan2(2.0 * across, along)) / 2.0
+    assert angles.min() == pytest.approx(-30.0, abs=1.0)
+    assert angles.max() == pytest.approx(30.0, abs=1.0)
+    for turned, angle in zip(found[:20], angles[:20], strict=True):
+        np.testing.assert_allclose(turned, ndimage.rotate(image, angle, reshape=False, order=1), atol=0.003)
+
+
+def test_jitter_of_grey_images_changes_brightness_and_contrast_alone():
+    image = np.random.default_rng(1).uniform(0.3, 0.7, (4, 4))
+    found = np.asarray(jax.vmap(ColorJitter(), in_axes=(0, None))(KEYS[:500], jnp.asarray(image)))
+    centred = image - image.mean()
+    factors = (found * centred).sum(axis=(1, 2)) / (centred**2).sum()
+    shifts = found.mean(axis=(1, 2)) - image.mean()
+    np.testing.assert_allclose(found, image.mean() + shifts[:, None, None] + factors[:, None, None] * centred)
+    for values, centre in ((factors, 1.0), (shifts, 0.0)):
+        assert values.min() == pytest.approx(centre - 0.2, abs=0.01)
+        assert values.max() == pytest.approx(centre + 0.2, abs=0.01)
+
+
+def test_jitter_turns_hues_and_scales_saturation():
+    image = np.random.default_rng(2).uniform(0.3, 0.7, (3, 3, 3))
+    before = rgb_to_hsv(image)
+    augment = ColorJitter(brightness=0.0, contrast=0.0, saturation=0.1, hue=0.25)
+    found = rgb_to_hsv(np.asarray(jax.vmap(augment, in_axes=(0, None))(KEYS[:300], jnp.asarray(image)), dtype=float))
+    factors = (found[..., 1] / before[..., 1]).reshape(300, -1)
+    turns = ((found[..., 0] - before[..., 0] + 0.5) % 1.0 - 0.5).reshape(300, -1)
+    np.testing.assert_allclose(factors, factors[:, :1] * np.ones(9), rtol=1e-5)
+    np.testing.assert_allclose(turns, turns[:, :1] * np.ones(9), atol=1e-5)
+    assert np.abs(factors - 1.0).max() == pytest.approx(0.1, abs=0.005)
+    assert np.abs(turns).max() == pytest.approx(0.25, abs=0.01)
+    again = hsv_to_rgb(
+        np.stack([(before[..., 0] + turns[0, 0]) % 1.0, factors[0, 0] * before[..., 1], before[..., 2]], -1)
+    )
+    np.testing.assert_allclose(np.asarray(augment(KEYS[0], jnp.asarray(image))), again, atol=1e-5)
+
+
+def test_jitter_leaves_no_value_outside_of_its_range():
+    image = np.random.default_rng(3).random((4, 4, 3))
+    found = np.asarray(jax.vmap(ColorJitter(brightness=1.0), in_axes=(0, None))(KEYS[:200], jnp.asarray(image)))
+    assert found.min() == 0.0
+    assert found.max() == 1.0
 
 
 def test_a_sequence_applies_each_to_what_the_one_before_made_by_independent_choices():

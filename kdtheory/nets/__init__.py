@@ -10,12 +10,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kdtheory.nets.augmentation import RandomCrop, RandomFlip, Sequential
+    from kdtheory.nets.augmentation import ColorJitter, RandomCrop, RandomFlip, RandomRotation, Sequential
     from kdtheory.nets.checkpoints import load_network, save_network
     from kdtheory.nets.distillation import Distillation, distill, self_distill
     from kdtheory.nets.empirical_ntk import EmpiricalNTK
     from kdtheory.nets.forecasting import Forecast, forecast
+    from kdtheory.nets.interpolation import interpolate
     from kdtheory.nets.losses import DistillationLoss
+    from kdtheory.nets.mixing import Mixup, Replacement, UniformNoise
     from kdtheory.nets.models import (
         ConvolutionalNetwork,
         LeNet5,
@@ -30,12 +32,14 @@ if TYPE_CHECKING:
     from kdtheory.nets.training import Snapshot, TrainingRun, train
 
 _MODULES = {
-    "augmentation": ("RandomCrop", "RandomFlip", "Sequential"),
+    "augmentation": ("ColorJitter", "RandomCrop", "RandomFlip", "RandomRotation", "Sequential"),
     "checkpoints": ("load_network", "save_network"),
     "distillation": ("Distillation", "distill", "self_distill"),
     "empirical_ntk": ("EmpiricalNTK",),
     "forecasting": ("Forecast", "forecast"),
+    "interpolation": ("interpolate",),
     "losses": ("DistillationLoss",),
+    "mixing": ("Mixup", "Replacement", "UniformNoise"),
     "models": (
         "ConvolutionalNetwork",
         "LeNet5",
@@ -52,6 +56,7 @@ _MODULES = {
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "ColorJitter",
     "ConvolutionalNetwork",
     "Distillation",
     "DistillationLoss",
@@ -60,19 +65,24 @@ __all__ = [
     "Forecast",
     "JointNTKOperator",
     "LeNet5",
+    "Mixup",
     "ModuleNTK",
     "MultilayerPerceptron",
     "RandomCrop",
     "RandomFeatures",
     "RandomFlip",
+    "RandomRotation",
+    "Replacement",
     "ResNet",
     "Sequential",
     "Snapshot",
     "TrainingPlan",
     "TrainingRun",
+    "UniformNoise",
     "distill",
     "forecast",
     "functional",
+    "interpolate",
     "load_network",
     "save_network",
     "self_distill",

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 
 from kdtheory._typing import Array
+from kdtheory.nets._variants import vary
 from kdtheory.nets.losses import DistillationLoss
 from kdtheory.nets.models import split
 from kdtheory.nets.plan import Augmentation
@@ -48,7 +49,7 @@ class Step(NamedTuple):
 
 
 def run_epoch(progress: Progress, setting: Setting, steps: list[Step], *, at_once: bool) -> tuple[Progress, np.ndarray]:
-    """Take the steps of one epoch: the loss summed over the points of each, and how many of them were right.
+    """Take the steps of one epoch: the loss summed over the points of each, how many were right, how many agreed.
 
     At once in one compiled loop, or one by one: convolutions inside a loop take several times longer on a CPU. In a
     loop, only a last step of fewer points is taken by itself.
@@ -108,8 +109,7 @@ def _many(progress: Progress, setting: Setting, steps: Step) -> tuple[Progress, 
 def _advance(progress: Progress, setting: Setting, step: Step) -> tuple[Progress, Array]:
     points, labels = setting.points[step.chosen], setting.labels[step.chosen]
     if setting.augment is not None:
-        keys = jax.random.split(jax.random.fold_in(setting.key, step.number), len(points))
-        points = jax.vmap(setting.augment)(keys, points)
+        points = vary(setting.augment, jax.random.fold_in(setting.key, step.number), points)
     if setting.teacher is None:
         wanted = setting.teacher_logits[step.chosen]
     else:
@@ -120,11 +120,15 @@ def _advance(progress: Progress, setting: Setting, step: Step) -> tuple[Progress
         model = eqx.combine(params, setting.rest)
         logits, state = batch_logits(model, points, progress.state)
         losses = jax.vmap(setting.loss, in_axes=(0, 0, 0, None))(logits, labels, wanted, step.label_weight)
-        right = jnp.argmax(logits, axis=1) == jnp.argmax(labels, axis=1)
-        return jnp.mean(losses), (state, jnp.stack([jnp.sum(losses), jnp.sum(right)]))
+        right, agreed = (jnp.argmax(logits, axis=1) == jnp.argmax(each, axis=1) for each in (labels, wanted))
+        return jnp.mean(losses), (state, jnp.stack([jnp.sum(losses), jnp.sum(right), jnp.sum(agreed)]))
+
+    def gradient_at(params: Any, _: int) -> Any:
+        return jax.grad(mean_loss, has_aux=True)(params)[0]
 
     gradient, (state, sums) = jax.grad(mean_loss, has_aux=True)(progress.params)
-    updates, optimiser = setting.transformation.update(gradient, progress.optimiser, progress.params)
+    update = optax.with_extra_args_support(setting.transformation).update
+    updates, optimiser = update(gradient, progress.optimiser, progress.params, grad_fn=gradient_at)
     params = jax.tree.map(lambda value, update: value - step.learning_rate * update, progress.params, updates)
     return Progress(params, optimiser, state), sums
 

@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from kdtheory._validation import require_array, require_labels, require_probabilities, require_share
 from kdtheory.nets._steps import Step, batch_logits, like_one
+from kdtheory.nets._variants import keeps_label
 from kdtheory.nets.losses import DistillationLoss
 from kdtheory.nets.models import split
 from kdtheory.nets.plan import TrainingPlan, values_of_steps
@@ -57,6 +59,34 @@ def count_outputs(model: Any, points: np.ndarray, state: Any) -> int:
         given = getattr(logits, "shape", (None, logits))[1:]
         raise ValueError(f"model must give logits of shape (k,) for one point, got {given}")
     return int(logits.shape[1])
+
+
+def require_labels_of(
+    y: Any, n_points: int, n_outputs: int, loss: DistillationLoss, dtype: np.dtype[Any], teacher: Any
+) -> np.ndarray:
+    """Targets of the points for training; zeros where a teacher alone has any."""
+    if y is not None:
+        return require_targets(y, n_points, n_outputs, loss, dtype)
+    if teacher is None:
+        raise ValueError("y must be given where there is no teacher, got None")
+    return np.zeros((n_points, n_outputs), dtype)
+
+
+def require_without_labels(weights: np.ndarray, y: Any, plan: TrainingPlan, *, lives: bool) -> None:
+    """Refuse weights of labels that are not there, and logits of a teacher who cannot be asked about other points."""
+    if y is None and weights.any():
+        raise ValueError(f"label_weight must be 0 where y is None, got {weights.max():g}")
+    if keeps_label(plan.augment):
+        return
+    if weights.any():
+        raise ValueError(
+            f"label_weight must be 0 for plan.augment = {plan.augment!r}, whose points have no labels, got"
+            f" {weights.max():g}"
+        )
+    if not lives:
+        raise TypeError(
+            f"teacher must be a Snapshot for plan.augment = {plan.augment!r}, to be asked about its points, got logits"
+        )
 
 
 def require_targets(
@@ -116,6 +146,8 @@ def _digest(value: Any) -> str:
             digest.update(str((leaf.shape, leaf.dtype)).encode() + np.asarray(leaf).tobytes())
         elif isinstance(leaf, TrainingPlan):
             digest.update(repr({**vars(leaf), "augment": _lasting_name(leaf.augment)}).encode())
+            for array in filter(eqx.is_array, jax.tree.leaves(leaf.augment)):
+                digest.update(np.asarray(array).tobytes())
         else:
             digest.update(_lasting_name(leaf).encode())
     return digest.hexdigest()[:16]

@@ -354,9 +354,10 @@ class _Chain:
         row["n_fits"] = len(fits)
         row["seconds"] = float(sum(fit.history["seconds"].sum() for fit in fits))
         if logits.shape[1] > 1:
-            classes = np.asarray(self._y) if np.ndim(self._y) == 1 else np.argmax(self._y, axis=1)
             before = self.rounds[-1].logits(self._X) if self.rounds else None
-            row["train_accuracy"] = _agreement(logits, classes)
+            if self._y is not None:
+                classes = np.asarray(self._y) if np.ndim(self._y) == 1 else np.argmax(self._y, axis=1)
+                row["train_accuracy"] = _agreement(logits, classes)
             row["agreement"] = np.nan if before is None else _agreement(logits, before.argmax(axis=1))
         if self._validation is not None:
             predicted = np.asarray(self._loss.predictions(run.logits(self._X_val)))

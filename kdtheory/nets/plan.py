@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
 
 from kdtheory._interop import double_precision
 from kdtheory._typing import Array
@@ -55,8 +56,12 @@ class TrainingPlan:
         λ of `λ/2·‖θ‖²` beside the mean loss of a batch; for "adamw", decoupled from the gradients.
     clip_norm : float, optional
         Largest norm of a gradient.
+    sharpness_radius : float, optional
+        ρ of sharpness-aware minimisation (Foret et al., 2021): the gradient of every step is the one at the distance ρ
+        uphill, which takes two gradients a step.
     augment : callable, optional
-        `augment(key, x)` gives a random variant of one point, see `kdtheory.nets.augmentation`.
+        `augment(key, x)` gives a random variant of one point, see `kdtheory.nets.augmentation`, and for what needs a
+        teacher's label or a whole batch `kdtheory.nets.mixing`.
     seed : int, default 0
         Of shuffling and augmentation. The weights at the start are the network's own.
 
@@ -89,6 +94,7 @@ class TrainingPlan:
     decay_factor: float = 0.1
     weight_decay: float = 0.0
     clip_norm: float | None = None
+    sharpness_radius: float | None = None
     augment: Augmentation | None = None
     seed: int = 0
 
@@ -116,6 +122,8 @@ class TrainingPlan:
         require_nonnegative("weight_decay", self.weight_decay)
         if self.clip_norm is not None:
             require_positive("clip_norm", self.clip_norm)
+        if self.sharpness_radius is not None:
+            require_positive("sharpness_radius", self.sharpness_radius)
         if self.augment is not None and not callable(self.augment):
             raise TypeError(f"augment must be a function of a key and a point, got {self.augment!r}")
         require_nonnegative_integer("seed", self.seed)
@@ -142,7 +150,12 @@ class TrainingPlan:
         """Make optax's transformation of gradients, before the learning rate; the same object for equal plans."""
         momentum = float(self.momentum) if self.optimiser == "sgd" else 0.0
         return _transformation(
-            self.optimiser, momentum, self.nesterov, float(self.weight_decay), self.clip_norm and float(self.clip_norm)
+            self.optimiser,
+            momentum,
+            self.nesterov,
+            float(self.weight_decay),
+            self.clip_norm and float(self.clip_norm),
+            self.sharpness_radius and float(self.sharpness_radius),
         )
 
 
@@ -173,7 +186,12 @@ def _learning_rates(
 
 @cache
 def _transformation(
-    optimiser: Optimiser, momentum: float, nesterov: bool, weight_decay: float, clip_norm: float | None
+    optimiser: Optimiser,
+    momentum: float,
+    nesterov: bool,
+    weight_decay: float,
+    clip_norm: float | None,
+    sharpness_radius: float | None,
 ) -> optax.GradientTransformation:
     """Compiled functions are kept by the identity of what they use, so make each once."""
     parts = [] if clip_norm is None else [optax.clip_by_global_norm(clip_norm)]
@@ -184,4 +202,8 @@ def _transformation(
         parts += [*decay, optax.scale_by_adam()]
     else:
         parts += [optax.scale_by_adam(), *decay]
-    return optax.chain(*parts) if parts else optax.identity()
+    transformation = optax.chain(*parts) if parts else optax.identity()
+    if sharpness_radius is None:
+        return transformation
+    uphill = optax.normalize_by_update_norm(scale_factor=-sharpness_radius)  # whose negative is added
+    return optax.contrib.sam(transformation, uphill, opaque_mode=True)

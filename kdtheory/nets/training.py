@@ -17,6 +17,7 @@ from tqdm import tqdm
 from kdtheory._validation import require_positive_integer
 from kdtheory.nets import _steps, _training_data
 from kdtheory.nets._record import Record
+from kdtheory.nets._variants import require_variants
 from kdtheory.nets.losses import DistillationLoss
 from kdtheory.nets.plan import TrainingPlan
 
@@ -86,9 +87,10 @@ class TrainingRun(Snapshot):
     model, state, epoch
         As in `Snapshot`.
     history : DataFrame
-        A row for every epoch: `epoch` (from 1), `loss` and, of two outputs or more, `accuracy` as they were while
-        training, `learning_rate` and `label_weight` of its first step, `seconds` without those of what observes, and
-        every number that was observed at its end.
+        A row for every epoch: `epoch` (from 1), `loss` and, of two outputs or more, `accuracy` and `agreement` with
+        the teacher's top class, where there are labels and a teacher, as they were while training on what augmentation
+        made of the points; `learning_rate` and `label_weight` of its first step, `seconds` without those of what
+        observes, and every number that was observed at its end.
     observed : dict of str to array
         Every array that was observed, stacked along a first axis of `n_epochs + 1`: at the start, and after each epoch;
         numbers too.
@@ -123,7 +125,8 @@ def train(
     X : array of shape (n, ...)
         Points.
     y : array of shape (n,) of int, or (n, k)
-        Classes from 0 to k - 1, or targets: probabilities for the cross-entropy.
+        Classes from 0 to k - 1, or targets: probabilities for the cross-entropy. None where there are no labels, and
+        the teacher alone is learned from.
     plan : TrainingPlan
         Optimiser, learning rates, batches, seed.
     loss : DistillationLoss, optional
@@ -156,7 +159,8 @@ def train(
     ------
     ValueError, TypeError
         For points or logits that are not finite, classes out of range, a teacher with another number of classes,
-        weights outside [0, 1], a label weight below 1 without a teacher, and a checkpoint that is cut short, of another
+        weights outside [0, 1], a label weight below 1 without a teacher or above 0 without labels, an augmentation
+        that changes the shape of points or leaves their range, and a checkpoint that is cut short, of another
         architecture, or of another plan or other data.
     FloatingPointError
         When the training diverges; the checkpoint keeps the last epoch that did not.
@@ -182,7 +186,7 @@ def train(
     [0, 1]
     >>> student = train(model, X, y, plan=TrainingPlan(n_epochs=5), teacher=run.logits(X))
     >>> student.history.columns.tolist()
-    ['epoch', 'loss', 'accuracy', 'learning_rate', 'label_weight', 'seconds']
+    ['epoch', 'loss', 'accuracy', 'agreement', 'learning_rate', 'label_weight', 'seconds']
     """
     loss = DistillationLoss() if loss is None else loss
     last_epoch = plan.n_epochs if until is None else require_positive_integer("until", until)
@@ -191,13 +195,16 @@ def train(
     dtype = _training_data.trained_dtype(model)
     points = _training_data.require_points(X, dtype)
     n_outputs = _training_data.count_outputs(model, points, state)
-    labels = _training_data.require_targets(y, len(points), n_outputs, loss, dtype)
+    labels = _training_data.require_labels_of(y, len(points), n_outputs, loss, dtype, teacher)
+    if plan.augment is not None:
+        require_variants(plan.augment, points, plan.seed)
     live = teacher if isinstance(teacher, Snapshot) else None
     wanted = labels
     if teacher is not None:
         logits = teacher if live is None else live.logits(points)
         wanted = _training_data.require_teacher_logits(logits, len(points), n_outputs, dtype)
     weights = _training_data.require_label_weights(label_weight, teacher is not None, plan.n_steps(len(points)))
+    _training_data.require_without_labels(weights, y, plan, lives=live is not None)
     asked = None if live is None or plan.augment is None else (live.model, live.state)
     made_from = {} if checkpoint is None else _training_data.fingerprints(
         model=(model, state), plan=plan, loss=loss, X=points, y=labels, teacher=(wanted, asked), label_weight=weights
@@ -227,7 +234,7 @@ def train(
             began = time.perf_counter()
             steps = _training_data.epoch_steps(plan, epoch, len(points), rates.astype(dtype), weights.astype(dtype))
             now, sums = _steps.run_epoch(now, setting, steps, at_once=at_once)
-            mean_loss, accuracy = (float(value) for value in sums.sum(axis=0, dtype=float) / len(points))
+            mean_loss, accuracy, agreement = (float(value) for value in sums.sum(axis=0, dtype=float) / len(points))
             if not (np.isfinite(mean_loss) and _steps.is_finite(now.params)):
                 raise FloatingPointError(
                     f"the loss must stay finite, got {mean_loss} in epoch {epoch + 1}: learning_rate ="
@@ -236,13 +243,15 @@ def train(
             row = {
                 "epoch": epoch + 1,
                 "loss": mean_loss,
-                **({"accuracy": accuracy} if n_outputs > 1 else {}),
+                **({"accuracy": accuracy} if n_outputs > 1 and y is not None else {}),
+                **({"agreement": agreement} if n_outputs > 1 and teacher is not None else {}),
                 "learning_rate": float(steps[0].learning_rate),
                 "label_weight": float(steps[0].label_weight),
                 "seconds": time.perf_counter() - began,
             }
             record.add(row, {} if observe is None else observe(_snapshot(now, rest, epoch + 1)), now)
-            bar.set_postfix({name: f"{row[name]:.3g}" for name in ("loss", "accuracy") if name in row}, refresh=False)
+            shown = [name for name in ("loss", "accuracy", "agreement") if name in row]
+            bar.set_postfix({name: f"{row[name]:.3g}" for name in shown}, refresh=False)
     last = _snapshot(now, rest, last_epoch)
     observed = {name: np.stack(values) for name, values in record.observed.items()}
     return TrainingRun(last.model, last.state, last.epoch, pd.DataFrame(record.rows), observed)
