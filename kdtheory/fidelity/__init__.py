@@ -13,6 +13,7 @@ from kdtheory.fidelity.agreement import (
 )
 from kdtheory.fidelity.calibration import ReliabilityDiagram, expected_calibration_error, reliability_diagram
 from kdtheory.fidelity.dissection import Dissection, dissect
+from kdtheory.fidelity.ensembles import ensemble_logits, logit_mse
 from kdtheory.fidelity.exaggeration import ExaggerationSlope, exaggeration_slope, logit_logit_points
 from kdtheory.fidelity.intervals import share_interval
 from kdtheory.fidelity.predictions import (
@@ -32,10 +33,12 @@ __all__ = [
     "accuracy",
     "agreement_bounds",
     "dissect",
+    "ensemble_logits",
     "exaggeration_slope",
     "expected_calibration_error",
     "independent_student_control",
     "logit_logit_points",
+    "logit_mse",
     "logit_transformed_probabilities",
     "negative_log_likelihood",
     "predicted_classes",

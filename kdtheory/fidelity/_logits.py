@@ -51,19 +51,27 @@ def require_logits(name: str, value: Any, temperature: SupportsFloat = 1.0) -> A
     return _require_size(name, logits, require_positive("temperature", temperature))
 
 
-def require_like_teacher(name: str, value: Any, teacher: Array, temperature: SupportsFloat, ndim: int = 2) -> Array:
+def require_like_teacher(
+    name: str,
+    value: Any,
+    teacher: Array,
+    temperature: SupportsFloat,
+    ndim: int = 2,
+    *,
+    teacher_name: str = "teacher_logits",
+) -> Array:
     """`value` as finite logits of the points and classes of `teacher`; three dimensions are those of several models."""
     logits = require_array(name, value)
     _require_columns(name, logits, *range(2, ndim + 1))
     points, classes = (int(size) for size in teacher.shape)
     if logits.shape[-1] != classes:
         raise ValueError(
-            f"{name} must have the {classes} classes of teacher_logits, got {int(logits.shape[-1])} in an array of"
+            f"{name} must have the {classes} classes of {teacher_name}, got {int(logits.shape[-1])} in an array of"
             f" shape {tuple(logits.shape)}"
         )
     if logits.shape[-2] != points:
         raise ValueError(
-            f"{name} must have the {points} points of teacher_logits, got {int(logits.shape[-2])} in an array of shape"
+            f"{name} must have the {points} points of {teacher_name}, got {int(logits.shape[-2])} in an array of shape"
             f" {tuple(logits.shape)}"
         )
     return _require_size(name, logits, require_positive("temperature", temperature))
