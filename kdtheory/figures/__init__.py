@@ -13,6 +13,7 @@ from kdtheory.figures.fidelity import draw_dissection, draw_logit_logit, draw_re
 from kdtheory.figures.flow import STUDENT, TEACHER, component_lengths, draw_eigenspace, draw_exaggeration, draw_filters
 from kdtheory.figures.output import save_figures
 from kdtheory.figures.risk import draw_risk, draw_separation
+from kdtheory.figures.robustness import draw_effective_robustness, draw_robustness_by_weight
 from kdtheory.figures.selection import HeldOutErrorDisplay, LabelWeightsDisplay
 from kdtheory.figures.selfdistill import (
     draw_shrinkage,
@@ -44,6 +45,7 @@ __all__ = [
     "draw_band",
     "draw_dissection",
     "draw_distortions",
+    "draw_effective_robustness",
     "draw_eigenspace",
     "draw_equal_noise",
     "draw_exaggeration",
@@ -54,6 +56,7 @@ __all__ = [
     "draw_oracle",
     "draw_reliability",
     "draw_risk",
+    "draw_robustness_by_weight",
     "draw_separation",
     "draw_shrinkage",
     "draw_shrinkage_ratios",

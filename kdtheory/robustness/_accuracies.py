@@ -61,14 +61,15 @@ def require_names(names: Sequence[str] | None, n: int) -> tuple[str, ...]:
     """`names` as n different names."""
     if names is None:
         return tuple(str(number) for number in range(n))
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    each = () if isinstance(names, str) else tuple(names)
+    if isinstance(names, str) or not all(isinstance(name, str) for name in each):
         raise TypeError(f"names must be a sequence of str, got {names!r}")
-    if len(names) != n:
-        raise ValueError(f"names must have {n} entries, one for each model, got {len(names)}")
-    if len(set(names)) != n:
-        twice = next(name for number, name in enumerate(names) if name in names[:number])
+    if len(each) != n:
+        raise ValueError(f"names must have {n} entries, one for each model, got {len(each)}")
+    if len(set(each)) != n:
+        twice = next(name for number, name in enumerate(each) if name in each[:number])
         raise ValueError(f"names must differ, got {twice!r} twice")
-    return tuple(names)
+    return each
 
 
 def require_sizes(n_points: Any, *accuracies: np.ndarray) -> list[np.ndarray]:

@@ -30,7 +30,7 @@ class Testbed:
         Models that were left out, as they have no accuracy in one of the columns.
     """
 
-    __test__ = False  # no class of tests, as its name has pytest believe
+    __test__ = False  # pytest takes classes of such names for tests
 
     names: tuple[str, ...]
     reference: np.ndarray
