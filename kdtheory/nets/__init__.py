@@ -7,6 +7,7 @@ that trains the extra `nets`.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from kdtheory.nets.checkpoints import load_network, save_network
     from kdtheory.nets.distillation import Distillation, distill, self_distill
     from kdtheory.nets.empirical_ntk import EmpiricalNTK
+    from kdtheory.nets.ensembles import Ensemble
     from kdtheory.nets.forecasting import Forecast, forecast
     from kdtheory.nets.interpolation import interpolate
     from kdtheory.nets.losses import DistillationLoss
@@ -36,6 +38,7 @@ _MODULES = {
     "checkpoints": ("load_network", "save_network"),
     "distillation": ("Distillation", "distill", "self_distill"),
     "empirical_ntk": ("EmpiricalNTK",),
+    "ensembles": ("Ensemble",),
     "forecasting": ("Forecast", "forecast"),
     "interpolation": ("interpolate",),
     "losses": ("DistillationLoss",),
@@ -62,6 +65,7 @@ __all__ = [
     "DistillationLoss",
     "EmpiricalNTK",
     "EmpiricalNTKOperator",
+    "Ensemble",
     "Forecast",
     "JointNTKOperator",
     "LeNet5",
@@ -88,6 +92,9 @@ __all__ = [
     "self_distill",
     "train",
 ]
+
+if importlib.util.find_spec("torch") is None:  # or a star import would ask for it
+    __all__.remove("ModuleNTK")
 
 
 def __getattr__(name: str) -> Any:
