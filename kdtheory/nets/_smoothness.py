@@ -89,8 +89,10 @@ def _after(equation: Any, before: list[Mark], use: list[int], found: set[str]) -
     if inner is not None:
         if origin is not None and name in ("cond", "while") and max(use) == _LIVE:
             found.add(name)
-        if equation.params.get("name") in _SMOOTH_FUNCTIONS:
+        if _function_name(equation) in _SMOOTH_FUNCTIONS:
             return [_SMOOTH] * len(use)
+        if name in ("scan", "while"):  # what a step hands on may be used by the next one
+            use = [max(use)] * len(use)
         return _of_branches(inner, use, found)
     after: list[Mark] = []
     for variable, each in zip(equation.outvars, use, strict=True):
@@ -129,6 +131,12 @@ def _inside(equation: Any, before: list[Mark]) -> list[tuple[Any, list[Mark]]] |
                 marks[consts : consts + carried] = map(_worse, marks[consts : consts + carried], after)
         return [(jaxpr, marks)]
     return None
+
+
+def _function_name(equation: Any) -> str:
+    called = _body(equation.params.get("call_jaxpr"))
+    traced = getattr(getattr(called, "debug_info", None), "func_name", "")
+    return str(equation.params.get("name", traced))
 
 
 def _body(value: Any) -> Any:

@@ -64,8 +64,15 @@ class TraceEstimate:
         Returns
         -------
         (float, float)
+
+        Raises
+        ------
+        ValueError
+            For a level that is not between 0 and 1.
         """
-        reach = float(stats.t.ppf(0.5 + 0.5 * require_share("level", level), self.degrees_of_freedom))
+        if require_share("level", level) == 1.0:
+            raise ValueError(f"level must be < 1, got {level!r}")
+        reach = float(stats.t.ppf(0.5 + 0.5 * level, self.degrees_of_freedom))
         return self.value - reach * self.standard_error, self.value + reach * self.standard_error
 
 
