@@ -192,7 +192,9 @@ def test_kinks_are_named(inside, kinks):
     ],
 )
 def test_networks_that_jump_are_refused(inside, name):
-    with pytest.raises(ValueError, match=f"model must be twice differentiable, but for bends: '{name}' of what depends"):
+    with pytest.raises(
+        ValueError, match=f"model must be twice differentiable, but for bends: '{name}' of what depends"
+    ):
         LossHessian(Tanh(inside), X[:1], Y[:1])
 
 

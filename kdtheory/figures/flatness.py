@@ -272,7 +272,7 @@ def draw_loss_surface_3d(axes: Any, surface: Surface, *, limits: tuple[float, fl
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(4))
     axes.view_init(elev=32, azim=-55)
-    axes.set_box_aspect(None, zoom=0.78)
+    axes.set_box_aspect(None, zoom=0.74)
 
 
 def draw_plane(
