@@ -10,6 +10,16 @@ if importlib.util.find_spec("matplotlib") is None:
 
 from kdtheory.figures.command_line import figure_parser
 from kdtheory.figures.fidelity import draw_dissection, draw_logit_logit, draw_reliability
+from kdtheory.figures.flatness import (
+    draw_eigenvalue_ecdf,
+    draw_flatness_rounds,
+    draw_loss_contours,
+    draw_loss_heat_map,
+    draw_loss_surface_3d,
+    draw_plane,
+    draw_spectral_density,
+    loss_levels,
+)
 from kdtheory.figures.flow import STUDENT, TEACHER, component_lengths, draw_eigenspace, draw_exaggeration, draw_filters
 from kdtheory.figures.output import save_figures
 from kdtheory.figures.risk import draw_risk, draw_separation
@@ -47,13 +57,19 @@ __all__ = [
     "draw_distortions",
     "draw_effective_robustness",
     "draw_eigenspace",
+    "draw_eigenvalue_ecdf",
     "draw_equal_noise",
     "draw_exaggeration",
     "draw_filters",
+    "draw_flatness_rounds",
     "draw_legend",
     "draw_level",
     "draw_logit_logit",
+    "draw_loss_contours",
+    "draw_loss_heat_map",
+    "draw_loss_surface_3d",
     "draw_oracle",
+    "draw_plane",
     "draw_reliability",
     "draw_risk",
     "draw_robustness_by_weight",
@@ -61,10 +77,12 @@ __all__ = [
     "draw_shrinkage",
     "draw_shrinkage_ratios",
     "draw_solutions",
+    "draw_spectral_density",
     "draw_student_against_teacher",
     "draw_teacher_errors",
     "draw_trials",
     "figure_parser",
+    "loss_levels",
     "mean_and_error",
     "save_figures",
     "write_label_weights",

@@ -11,12 +11,16 @@ import importlib.util
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kdtheory.nets._symmetric import FlatnessWarning
     from kdtheory.nets.augmentation import ColorJitter, RandomCrop, RandomFlip, RandomRotation, Sequential
     from kdtheory.nets.checkpoints import load_network, save_network
     from kdtheory.nets.distillation import Distillation, distill, self_distill
+    from kdtheory.nets.eigenvalues import Eigenvalues, SpectralDensity, spectral_density, top_eigenvalues
     from kdtheory.nets.empirical_ntk import EmpiricalNTK
     from kdtheory.nets.ensembles import Ensemble
+    from kdtheory.nets.flatness import measure_flatness
     from kdtheory.nets.forecasting import Forecast, forecast
+    from kdtheory.nets.hessian import LossHessian
     from kdtheory.nets.interpolation import interpolate
     from kdtheory.nets.losses import DistillationLoss
     from kdtheory.nets.mixing import Mixup, Replacement, UniformNoise
@@ -31,15 +35,21 @@ if TYPE_CHECKING:
     from kdtheory.nets.plan import TrainingPlan
     from kdtheory.nets.pytorch import ModuleNTK
     from kdtheory.nets.residual import ResNet
+    from kdtheory.nets.surface import LossSurface, Plane, loss_surface, plane_through, random_plane
+    from kdtheory.nets.trace import TraceEstimate, hessian_trace
     from kdtheory.nets.training import Snapshot, TrainingRun, train
 
 _MODULES = {
+    "_symmetric": ("FlatnessWarning",),
     "augmentation": ("ColorJitter", "RandomCrop", "RandomFlip", "RandomRotation", "Sequential"),
     "checkpoints": ("load_network", "save_network"),
     "distillation": ("Distillation", "distill", "self_distill"),
+    "eigenvalues": ("Eigenvalues", "SpectralDensity", "spectral_density", "top_eigenvalues"),
     "empirical_ntk": ("EmpiricalNTK",),
     "ensembles": ("Ensemble",),
+    "flatness": ("measure_flatness",),
     "forecasting": ("Forecast", "forecast"),
+    "hessian": ("LossHessian",),
     "interpolation": ("interpolate",),
     "losses": ("DistillationLoss",),
     "mixing": ("Mixup", "Replacement", "UniformNoise"),
@@ -54,6 +64,8 @@ _MODULES = {
     "plan": ("TrainingPlan",),
     "pytorch": ("ModuleNTK",),
     "residual": ("ResNet",),
+    "surface": ("LossSurface", "Plane", "loss_surface", "plane_through", "random_plane"),
+    "trace": ("TraceEstimate", "hessian_trace"),
     "training": ("Snapshot", "TrainingRun", "train"),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
@@ -63,15 +75,20 @@ __all__ = [
     "ConvolutionalNetwork",
     "Distillation",
     "DistillationLoss",
+    "Eigenvalues",
     "EmpiricalNTK",
     "EmpiricalNTKOperator",
     "Ensemble",
+    "FlatnessWarning",
     "Forecast",
     "JointNTKOperator",
     "LeNet5",
+    "LossHessian",
+    "LossSurface",
     "Mixup",
     "ModuleNTK",
     "MultilayerPerceptron",
+    "Plane",
     "RandomCrop",
     "RandomFeatures",
     "RandomFlip",
@@ -80,16 +97,25 @@ __all__ = [
     "ResNet",
     "Sequential",
     "Snapshot",
+    "SpectralDensity",
+    "TraceEstimate",
     "TrainingPlan",
     "TrainingRun",
     "UniformNoise",
     "distill",
     "forecast",
     "functional",
+    "hessian_trace",
     "interpolate",
     "load_network",
+    "loss_surface",
+    "measure_flatness",
+    "plane_through",
+    "random_plane",
     "save_network",
     "self_distill",
+    "spectral_density",
+    "top_eigenvalues",
     "train",
 ]
 

@@ -72,10 +72,15 @@ def require_labels_of(
     return np.zeros((n_points, n_outputs), dtype)
 
 
-def require_without_labels(weights: np.ndarray, y: Any, plan: TrainingPlan, *, lives: bool) -> None:
-    """Refuse weights of labels that are not there, and logits of a teacher who cannot be asked about other points."""
+def require_weighted_labels(y: Any, weights: np.ndarray) -> None:
+    """Refuse weights of labels that are not there."""
     if y is None and weights.any():
         raise ValueError(f"label_weight must be 0 where y is None, got {weights.max():g}")
+
+
+def require_without_labels(weights: np.ndarray, y: Any, plan: TrainingPlan, *, lives: bool) -> None:
+    """Refuse weights of labels that are not there, and logits of a teacher who cannot be asked about other points."""
+    require_weighted_labels(y, weights)
     if keeps_label(plan.augment):
         return
     if weights.any():
