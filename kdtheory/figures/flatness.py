@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import matplotlib as mpl
 import matplotlib.patheffects as effects
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.ticker import LogLocator, MaxNLocator
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 TRACE, LARGEST = "#d55e00", "#0072b2"
 """Colours of trace and largest eigenvalue."""
@@ -61,9 +63,9 @@ def draw_spectral_density(axes: Axes, densities: Mapping[str, Density]) -> None:
     Examples
     --------
     >>> import matplotlib.pyplot as plt
-    >>> from kdtheory.nets import spectral_density
+    >>> from types import SimpleNamespace
     >>> axes = plt.figure().add_subplot()
-    >>> draw_spectral_density(axes, {"teacher": spectral_density(np.diag([0.0, 0.0, 1.0]))})
+    >>> draw_spectral_density(axes, {"teacher": SimpleNamespace(grid=np.arange(3.0), density=np.array([0.5, 1.0, 0.5]))})
     >>> axes.get_yscale()
     'log'
     """
@@ -125,6 +127,7 @@ def draw_flatness_rounds(trace_axes: Axes, largest_axes: Axes, table: pd.DataFra
     Examples
     --------
     >>> import matplotlib.pyplot as plt
+    >>> import pandas as pd
     >>> columns = {"trace": [9.0, 6.0], "trace_low": [8.9, 5.9], "trace_high": [9.1, 6.1], "largest": [2.0, 1.0]}
     >>> table = pd.DataFrame(columns, index=["teacher", "round 1"])
     >>> one, other = plt.figure().subplots(1, 2)
@@ -144,7 +147,15 @@ def draw_flatness_rounds(trace_axes: Axes, largest_axes: Axes, table: pd.DataFra
         (largest_axes, "largest", LARGEST, "largest eigenvalue", np.stack([errors["largest"]] * 2)),
     ):
         axes.errorbar(
-            places, means[column], reach, fmt="o-", color=color, capsize=3, elinewidth=1.0, markersize=4, clip_on=False
+            places,
+            means[column].to_numpy(float),
+            reach,
+            fmt="o-",
+            color=color,
+            capsize=3,
+            elinewidth=1.0,
+            markersize=4,
+            clip_on=False,
         )
         top = float(np.max(means[column] + reach[1]))
         axes.set(ylabel=label, xlim=(-0.3, len(names) - 0.7), ylim=(min(0.0, float(np.min(means[column]))), 1.08 * top))
@@ -182,7 +193,7 @@ def draw_loss_contours(axes: Axes, surface: Surface, *, levels: Any = None, colo
     levels = loss_levels([surface], 9) if levels is None else np.asarray(levels, dtype=np.float64)
     given = {"colors": color} if color is not None else {"norm": _scale(levels[0], levels[-1])}
     lines = axes.contour(surface.x, surface.y, surface.losses, levels=levels, linewidths=0.9, **given)
-    axes.clabel(lines, fontsize=6.5, fmt=lambda value: f"{value:.2g}", inline_spacing=2)
+    axes.clabel(lines, fontsize=6.5, fmt=_text, inline_spacing=2)
     _mark_network(axes, surface)
     _name_axes(axes)
     axes.set_aspect("equal")
@@ -265,7 +276,7 @@ def draw_loss_surface_3d(axes: Any, surface: Surface, *, limits: tuple[float, fl
     )  # fmt: skip
     if logarithmic:
         marks = _marks(low, high)
-        axes.set_zticks(np.log10(marks), [f"{mark:.2g}" for mark in marks])
+        axes.set_zticks(np.log10(marks), [_text(mark) for mark in marks])
     axes.set(xlabel="direction 1", ylabel="direction 2", zlabel="loss")
     axes.tick_params(labelsize=6.5, pad=0)
     axes.xaxis.labelpad = axes.yaxis.labelpad = axes.zaxis.labelpad = 0
@@ -387,6 +398,10 @@ def _marks(low: float, high: float) -> np.ndarray:
     return np.geomspace(low, high, 4)
 
 
+def _text(value: float) -> str:
+    return f"{float(f'{value:.2g}'):g}"
+
+
 def _bar(axes: Axes, mappable: ScalarMappable, label: str = "loss") -> None:
     figure = axes.get_figure()
     assert figure is not None
@@ -394,7 +409,7 @@ def _bar(axes: Axes, mappable: ScalarMappable, label: str = "loss") -> None:
     low, high = mappable.get_clim()
     if isinstance(mappable.norm, LogNorm) and low is not None and high is not None:
         marks = _marks(low, high)
-        bar.set_ticks(marks.tolist(), labels=[f"{mark:.2g}" for mark in marks])
+        bar.set_ticks(marks.tolist(), labels=[_text(mark) for mark in marks])
         bar.ax.minorticks_off()
 
 
