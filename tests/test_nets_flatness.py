@@ -93,7 +93,7 @@ def test_errors_of_traces_are_what_the_standard_error_says_for_200_seeds(matrix)
 @pytest.mark.parametrize(("method", "rtol"), [("hutchinson", 0.05), ("xtrace", 0.02)])
 def test_other_estimators_agree_with_their_errors(matrix, method, rtol):
     exact = np.trace(matrix)
-    found = [hessian_trace(matrix, method=method, rtol=rtol, seed=seed) for seed in range(8)]
+    found = [hessian_trace(matrix, method=method, rtol=rtol, seed=seed) for seed in range(4)]
     scores = np.array([(each.value - exact) / each.standard_error for each in found])
     assert all(each.converged for each in found)
     assert 0.2 < np.sqrt(np.mean(scores**2)) < 2.0
@@ -195,6 +195,7 @@ def test_eigenvalues_of_many_dimensions_are_found_where_the_space_is_exhausted()
     np.testing.assert_allclose(found.values, np.repeat([2.0, 1.0, 0.0], [3, 4, 20]), atol=1e-12)
     assert found.signs[:7].tolist() == [1] * 7
     assert not found.signs[7:].any()
+    assert top_eigenvalues(np.eye(8), 8).values.tolist() == pytest.approx([1.0] * 8)
 
 
 def test_a_short_budget_for_eigenvalues_is_told(matrix):

@@ -12,7 +12,6 @@ from kdtheory.nets import (
     ConvolutionalNetwork,
     DistillationLoss,
     MultilayerPerceptron,
-    ResNet,
     Snapshot,
     loss_surface,
     plane_through,
@@ -69,11 +68,11 @@ def test_random_directions_have_the_lengths_of_the_filters():
 
 
 def test_scales_and_shifts_of_normalisation_stay():
-    model, state = eqx.nn.make_with_state(ResNet)(3, depth=8, channels=1, key=jax.random.key(0))
-    drawn = with_parameters(model, random_plane(model, 0, state=state).directions[0])
-    assert not np.any(drawn.last.weight)
-    assert not np.any(drawn.last.bias)
-    assert np.all(np.any(np.asarray(drawn.first.weight), axis=(1, 2, 3)))
+    model = eqx.nn.Sequential([eqx.nn.LayerNorm(3), NETWORKS[0]])
+    drawn = with_parameters(model, random_plane(model, 0).directions[0])
+    assert not np.any(drawn.layers[0].weight)
+    assert not np.any(drawn.layers[0].bias)
+    assert np.all(np.any(np.asarray(drawn.layers[1].layers[0].weight), axis=1))
 
 
 def test_a_plane_goes_through_its_networks_and_keeps_distances(plane):
