@@ -90,7 +90,7 @@ def test_errors_of_traces_are_what_the_standard_error_says_for_200_seeds(matrix)
     assert np.mean([each.n_products for each in found]) < 200
 
 
-@pytest.mark.parametrize(("method", "rtol"), [("hutchinson", 0.05), ("xtrace", 0.02)])
+@pytest.mark.parametrize(("method", "rtol"), [("hutchinson", 0.05), ("xtrace", 0.05)])
 def test_other_estimators_agree_with_their_errors(matrix, method, rtol):
     exact = np.trace(matrix)
     found = [hessian_trace(matrix, method=method, rtol=rtol, seed=seed) for seed in range(4)]
@@ -132,7 +132,7 @@ def test_small_operators_have_exact_traces():
 
 def test_a_tiny_hessian_has_the_same_relative_error_as_a_large_one(matrix):
     for method in ("hutch++", "xtrace"):
-        one, other = (hessian_trace(scale * matrix, method=method, rtol=0.02) for scale in (1.0, 2.0**-60))
+        one, other = (hessian_trace(scale * matrix, method=method, rtol=0.05) for scale in (1.0, 2.0**-60))
         assert other.value == pytest.approx(2.0**-60 * one.value, rel=1e-9, abs=0)
         assert other.standard_error == pytest.approx(2.0**-60 * one.standard_error, rel=1e-5, abs=0)
 
