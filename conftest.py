@@ -7,6 +7,7 @@ import pytest
 _TRAINING = (
     *("_layers", "_linearised", "_record", "_steps", "_training_data", "augmentation", "checkpoints", "distillation"),
     *("forecasting", "losses", "models", "plan", "residual", "training"),
+    *("_mean_loss", "_smoothness", "_symmetric", "eigenvalues", "flatness", "hessian", "surface", "trace"),
 )
 _NEED = {
     "torch": ["kdtheory/nets/pytorch.py"],

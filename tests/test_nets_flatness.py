@@ -90,10 +90,10 @@ def test_errors_of_traces_are_what_the_standard_error_says_for_200_seeds(matrix)
     assert np.mean([each.n_products for each in found]) < 200
 
 
-@pytest.mark.parametrize(("method", "rtol"), [("hutchinson", 0.05), ("xtrace", 0.02)])
+@pytest.mark.parametrize(("method", "rtol"), [("hutchinson", 0.05), ("xtrace", 0.05)])
 def test_other_estimators_agree_with_their_errors(matrix, method, rtol):
     exact = np.trace(matrix)
-    found = [hessian_trace(matrix, method=method, rtol=rtol, seed=seed) for seed in range(8)]
+    found = [hessian_trace(matrix, method=method, rtol=rtol, seed=seed) for seed in range(4)]
     scores = np.array([(each.value - exact) / each.standard_error for each in found])
     assert all(each.converged for each in found)
     assert 0.2 < np.sqrt(np.mean(scores**2)) < 2.0
@@ -132,7 +132,7 @@ def test_small_operators_have_exact_traces():
 
 def test_a_tiny_hessian_has_the_same_relative_error_as_a_large_one(matrix):
     for method in ("hutch++", "xtrace"):
-        one, other = (hessian_trace(scale * matrix, method=method, rtol=0.02) for scale in (1.0, 2.0**-60))
+        one, other = (hessian_trace(scale * matrix, method=method, rtol=0.05) for scale in (1.0, 2.0**-60))
         assert other.value == pytest.approx(2.0**-60 * one.value, rel=1e-9, abs=0)
         assert other.standard_error == pytest.approx(2.0**-60 * one.standard_error, rel=1e-5, abs=0)
 
@@ -195,6 +195,7 @@ def test_eigenvalues_of_many_dimensions_are_found_where_the_space_is_exhausted()
     np.testing.assert_allclose(found.values, np.repeat([2.0, 1.0, 0.0], [3, 4, 20]), atol=1e-12)
     assert found.signs[:7].tolist() == [1] * 7
     assert not found.signs[7:].any()
+    assert top_eigenvalues(np.eye(8), 8).values.tolist() == pytest.approx([1.0] * 8)
 
 
 def test_a_short_budget_for_eigenvalues_is_told(matrix):
@@ -273,7 +274,7 @@ def test_flatness_puts_networks_side_by_side(trained, hessian, spectrum):
         (lambda a: hessian_trace(a, rtol=0.0), ValueError, "rtol must be > 0, got 0.0"),
         (lambda a: hessian_trace(a, max_products=20), ValueError, "max_products must leave room for an estimate"),
         (lambda a: hessian_trace(a[:5]), ValueError, "hessian must be square and not empty, got shape (5, 300)"),
-        (lambda a: hessian_trace("a"), TypeError, "hessian must be a LossHessian, symmetric matrix"),
+        (lambda a: hessian_trace(str(a)), TypeError, "hessian must be a LossHessian, symmetric matrix"),
         (lambda a: hessian_trace(a * np.nan), ValueError, "hessian must give finite products"),
         (lambda a: hessian_trace(a, rtol=0.05).interval(1.0), ValueError, "level must be < 1, got 1.0"),
         (lambda a: top_eigenvalues(a, 301), ValueError, "k must be <= 300, the size of the operator, got 301"),
@@ -282,7 +283,7 @@ def test_flatness_puts_networks_side_by_side(trained, hessian, spectrum):
         (lambda a: top_eigenvalues(a, tol=-1.0), ValueError, "tol must be > 0, got -1.0"),
         (lambda a: spectral_density(a, n_exact=300), ValueError, "n_exact must be < 300, the size of the operator"),
         (lambda a: spectral_density(a, sigma=0.0), ValueError, "sigma must be > 0, got 0.0"),
-        (lambda a: measure_flatness({}, a, [0]), ValueError, "networks must hold at least one network, got none"),
+        (lambda a: measure_flatness({}, a, a), ValueError, "networks must hold at least one network, got none"),
     ],
 )
 def test_bad_input_is_named(matrix, call, error, message):

@@ -10,16 +10,7 @@ if importlib.util.find_spec("matplotlib") is None:
 
 from kdtheory.figures.command_line import figure_parser
 from kdtheory.figures.fidelity import draw_dissection, draw_logit_logit, draw_reliability
-from kdtheory.figures.flatness import (
-    draw_eigenvalue_ecdf,
-    draw_flatness_rounds,
-    draw_loss_contours,
-    draw_loss_heat_map,
-    draw_loss_surface_3d,
-    draw_plane,
-    draw_spectral_density,
-    loss_levels,
-)
+from kdtheory.figures.flatness import draw_eigenvalue_ecdf, draw_flatness_rounds, draw_spectral_density
 from kdtheory.figures.flow import STUDENT, TEACHER, component_lengths, draw_eigenspace, draw_exaggeration, draw_filters
 from kdtheory.figures.output import save_figures
 from kdtheory.figures.risk import draw_risk, draw_separation
@@ -44,6 +35,13 @@ from kdtheory.figures.statistical import (
     mean_and_error,
 )
 from kdtheory.figures.style import STYLE
+from kdtheory.figures.surfaces import (
+    draw_loss_contours,
+    draw_loss_heat_map,
+    draw_loss_surface_3d,
+    draw_plane,
+    loss_levels,
+)
 
 __all__ = [
     "STUDENT",

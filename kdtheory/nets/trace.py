@@ -131,8 +131,8 @@ def hessian_trace(
     the exact trace.
 
     One run of XTrace gives a value for each of its vectors too, but these share a subspace: the standard error that is
-    made of them is too small by a fifth to a third on Hessians of small networks, and its 95 % intervals hold the trace
-    in 78 to 93 % of runs. So independent runs are taken here, at several times the cost of "hutch++".
+    made of them is too small by a sixth to a third on Hessians of small networks, and its 95 % intervals hold the trace
+    in 80 to 93 % of runs. So independent runs are taken here, at several times the cost of "hutch++".
 
     Source: Hutchinson (1990); Meyer, Musco, Musco & Woodruff (2021), "Hutch++", with the split of products adapted as
     by Persson, Cortinovis & Kressner (2022); Epperly, Tropp & Webber (2024), "XTrace". Random vectors outside a
