@@ -14,11 +14,12 @@ from scipy.stats import linregress, norm
 
 from kdtheory import datasets, noisy_sigmoid_teacher
 from kdtheory.eigenspace import exaggerations
-from kdtheory.figures import STYLE, networks, save_figures
+from kdtheory.figures import networks, save_figures
 from kdtheory.figures.images import read_digits, split_images
-from tests.examples import EXAMPLES, call_example, load_example
+from tests.examples import EXAMPLES, OF_EXPERIMENTS, call_example, load_example
+from tests.figures import assert_common_fonts, assert_legible
 
-NAMES = sorted(path.stem for path in EXAMPLES.glob("fig_*.py"))
+NAMES = sorted({path.stem for path in EXAMPLES.glob("fig_*.py")} - set(OF_EXPERIMENTS))
 OF_TRIALS = {
     "fig_gaussian_bayes_teacher": 4,
     "fig_bias_variance_trees": 4,
@@ -64,12 +65,7 @@ def drawn():
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_have_the_text_width_of_a_paper_and_legible_type(name, drawn, capsys):
     for figure in drawn(name, capsys)[0].values():
-        assert figure.get_size_inches()[0] <= 5.5
-        left = [axes for axes in figure.axes if axes.get_subplotspec().is_first_col()]
-        assert all(axes.get_ylabel() for axes in left)
-        for axes in figure.axes:
-            assert axes.get_xlabel() or not axes.xaxis.get_tick_params()["labelbottom"]
-            assert all(label.get_fontsize() >= 6.5 for label in axes.get_xticklabels() + axes.get_yticklabels())
+        assert_legible(figure)
 
 
 def test_figures_are_written_as_vectors_and_as_pixels(drawn, capsys, tmp_path):
@@ -84,11 +80,7 @@ def test_figures_are_written_as_vectors_and_as_pixels(drawn, capsys, tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_figures_have_fonts_that_every_journal_takes(name, drawn, capsys, tmp_path):
     for figure in drawn(name, capsys)[0].values():
-        with plt.style.context(STYLE):
-            figure.savefig(tmp_path / "figure.pdf")
-        pdf = (tmp_path / "figure.pdf").read_bytes()
-        assert pdf.startswith(b"%PDF")
-        assert b"/Type3" not in pdf
+        assert_common_fonts(figure, tmp_path)
 
 
 @pytest.mark.parametrize("name", [*NAMES, "table_double_distillation"])

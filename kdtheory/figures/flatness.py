@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +19,9 @@ TRACE, LARGEST = "#d55e00", "#0072b2"
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 
 _LEAST_DENSITY = 1e-6
+
+_MANY = 300.0
+"""Ratio of the ends of an axis from which powers of ten are ticks enough."""
 """Share of the highest density below which nothing is drawn."""
 
 
@@ -90,6 +94,10 @@ def draw_eigenvalue_ecdf(axes: Axes, eigenvalues: Mapping[str, Any]) -> None:
         shown = ordered > 0.0
         axes.step(ordered[shown], shares[shown], where="post", color=color, label=name)
     axes.set(xscale="log", ylim=(0.0, 1.02), xlabel="eigenvalue of the Hessian", ylabel=f"share of the top {most}")
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0,) if high / low > _MANY else (1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.legend(loc="lower right")
 
 

@@ -90,6 +90,20 @@ def trial_parser(description: str, output: Path, *, full_jobs: int = -1) -> Argu
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--full", action="store_true", help="as many trials and points as the paper")
     size.add_argument("--quick", dest="full", action="store_false", help="few trials and points, as by default")
+    add_trials(parser, full_jobs=full_jobs)
+    return parser
+
+
+def add_trials(parser: ArgumentParser, *, full_jobs: int = 1) -> None:
+    """Let a command line take a number of trials and of processes.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Gets `trials` and `jobs`.
+    full_jobs : {-1, 1}, default 1
+        As for `trial_parser`.
+    """
     parser.add_argument(
         "--trials",
         type=integer_of_at_least(2, "for standard errors"),
@@ -98,4 +112,3 @@ def trial_parser(description: str, output: Path, *, full_jobs: int = -1) -> Argu
     )
     more = "" if full_jobs == 1 else f", or {full_jobs} (all cores) if full"
     parser.add_argument("--jobs", type=processes, metavar="N", help=f"processes; default: 1{more}")
-    return parser

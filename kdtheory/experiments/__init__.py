@@ -1,0 +1,10 @@
+"""Experiments of the papers with trained networks, each with the claims that it tests: one command for each paper.
+
+Needs what trains networks and draws figures: `pip install "kdtheory[experiments]"`.
+"""
+
+from kdtheory.experiments.claims import Claim, claims_table
+from kdtheory.experiments.experiment import Experiment, call_experiment, experiment_parser, run_and_draw
+from kdtheory.experiments.programme import Programme
+
+__all__ = ["Claim", "Experiment", "Programme", "call_experiment", "claims_table", "experiment_parser", "run_and_draw"]

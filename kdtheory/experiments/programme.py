@@ -1,0 +1,89 @@
+"""All experiments of one paper, in one command that can be stopped and goes on where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pandas as pd
+from tqdm import tqdm
+
+from kdtheory.experiments.claims import Claim, claims_table, write_table
+from kdtheory.experiments.experiment import Experiment, experiment_parser
+from kdtheory.figures.output import save_figures
+
+
+@dataclass(frozen=True)
+class Programme:
+    """The experiments of a paper.
+
+    Attributes
+    ----------
+    name : str
+        Of the files with its table.
+    title : str
+    experiments : tuple of Experiment
+    """
+
+    name: str
+    title: str
+    experiments: tuple[Experiment, ...]
+
+    def run(self, output: Path, *, size: Any = "quick", results: Path | None = None, **how: Any) -> pd.DataFrame:
+        """Run every experiment, and write its figures and the table of all claims as soon as it is done.
+
+        Parameters
+        ----------
+        output : Path
+            Folder for figures and for the table, `NAME.csv` and `NAME.txt`.
+        size : {"quick", "full", "paper"}
+        results : Path, optional
+            Folder of finished trials, which are not repeated. Default: `trials` in the output.
+        **how
+            As for `Experiment.run`.
+
+        Returns
+        -------
+        DataFrame
+            Of `claims_table`.
+        """
+        kept = output / "trials" if results is None else results
+        found: list[Claim] = []
+        table = claims_table(found)
+        for experiment in tqdm(self.experiments, desc=self.title, unit="experiment", disable=None):
+            done = experiment.run(size, results=kept, **how)
+            found += experiment.claims(experiment.setting(size), done)
+            save_figures(experiment.figures(size, done), output)
+            plt.close("all")
+            table = claims_table(found)
+            table.to_csv(output / f"{self.name}.csv", index=False)
+            write_table(table, self.title, output / f"{self.name}.txt")
+        return table
+
+    def main(self, arguments: Sequence[str] | None = None) -> None:
+        """Run as a command, and print the table.
+
+        Parameters
+        ----------
+        arguments : sequence of str, optional
+            Default: those of the process.
+        """
+        mpl.use("Agg")
+        parser = experiment_parser(f"Every experiment of {self.title}, and a table of its claims.", Path("figures"))
+        known = {each.name: each for each in self.experiments}
+        parser.add_argument("--only", nargs="+", choices=known, metavar="NAME", help=f"some of {', '.join(known)}")
+        given = vars(parser.parse_args(arguments))
+        only = given.pop("only")
+        if given["size"] == "quick":  # nearly all of whose time is compilation
+            jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]
+        elif given["data"] is None:
+            parser.error(f"--{given['size']} needs --data FOLDER")
+        chosen = self.experiments if only is None else tuple(known[name] for name in only)
+        output = given.pop("output")
+        Programme(self.name, self.title, chosen).run(output, **given)
+        print((output / f"{self.name}.txt").read_text(), end="")
