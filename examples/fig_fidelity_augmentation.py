@@ -19,4 +19,4 @@ def main(**how: Any) -> dict[str, Figure]:
 
 
 if __name__ == "__main__":
-    call_experiment(main, experiment_parser(__doc__, OUTPUT))
+    call_experiment(main, experiment_parser(__doc__, OUTPUT), AUGMENTATION)

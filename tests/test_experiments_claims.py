@@ -41,7 +41,8 @@ def draw(_, results):
     return {"toy": figure}
 
 
-TOY = Experiment("toy", {"quick": Setting(), "full": Setting(n_trials=2, shift=-1.0)}, measure, claims, draw)
+SIZES = {"quick": Setting(), "full": Setting(n_trials=2, shift=-1.0), "paper": Setting("mnist")}
+TOY = Experiment("toy", SIZES, measure, claims, draw)
 
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=8), st.sampled_from([0.5, 0.95, 0.99]))
@@ -101,7 +102,8 @@ def test_trials_in_a_folder_are_not_repeated(tmp_path, monkeypatch):
 
 def test_a_size_that_an_experiment_has_not_is_its_full_one(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    figures = run_and_draw(TOY, "paper")
+    without = Experiment("toy", {name: SIZES[name] for name in ("quick", "full")}, measure, claims, draw)
+    figures = run_and_draw(without, "paper")
     assert list(figures) == ["toy"]
     assert capsys.readouterr().out == (
         "Someone (2020), Fig. 1: it is positive\n  -0.995 ± 0.005 units on shift -1: contradicted\n"
@@ -165,7 +167,8 @@ def test_what_was_done_before_a_failure_is_in_the_table(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--full"], "--full needs --data FOLDER"),
+        (["--paper"], "--data: data must be a folder with mnist.npz"),
+        (["--paper", "--data", "nowhere"], "--data: folder must exist, got 'nowhere'"),
         (["--quick", "--full"], "not allowed with argument"),
         (["--trials", "1"], "must be an integer >= 2"),
         (["--only", "nothing"], "invalid choice: 'nothing'"),

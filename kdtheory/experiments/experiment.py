@@ -204,13 +204,31 @@ def experiment_parser(description: str, output: Path) -> ArgumentParser:
     return parser
 
 
-def call_experiment(main: Callable[..., Mapping[str, Figure]], parser: ArgumentParser) -> None:
-    """Call a script's `main` with all that its command line says but for the output, where its figures are written."""
+def prepare(parser: ArgumentParser, experiments: Sequence[Experiment], size: Size, data: str | None) -> None:
+    """Set up a process for experiments from a command line, and refuse data that some of them cannot read."""
     mpl.use("Agg")
+    if size == "quick":  # nearly all of whose time is compilation
+        jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]
+    for name in sorted({each.setting(size).data for each in experiments}):
+        try:
+            read_set(name, data)
+        except (OSError, ValueError) as error:
+            parser.error(f"--data: {error}")
+
+
+def call_experiment(main: Callable[..., Mapping[str, Figure]], parser: ArgumentParser, experiment: Experiment) -> None:
+    """Call a script's `main` with all that its command line says but for the output, where its figures are written.
+
+    Parameters
+    ----------
+    main : callable
+        Returns figures by file name.
+    parser : argparse.ArgumentParser
+        Of `experiment_parser`.
+    experiment : Experiment
+        Whose data are needed.
+    """
     arguments = vars(parser.parse_args())
     output = arguments.pop("output")
-    if arguments["size"] == "quick":  # nearly all of whose time is compilation
-        jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]
-    elif arguments["data"] is None:
-        parser.error(f"--{arguments['size']} needs --data FOLDER")
+    prepare(parser, [experiment], arguments["size"], arguments["data"])
     save_figures(dict(main(**arguments)), output)

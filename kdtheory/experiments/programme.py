@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pandas as pd
 from tqdm import tqdm
 
 from kdtheory.experiments.claims import Claim, claims_table, write_table
-from kdtheory.experiments.experiment import Experiment, experiment_parser
+from kdtheory.experiments.experiment import Experiment, experiment_parser, prepare
 from kdtheory.figures.output import save_figures
 
 
@@ -73,17 +71,13 @@ class Programme:
         arguments : sequence of str, optional
             Default: those of the process.
         """
-        mpl.use("Agg")
         parser = experiment_parser(f"Every experiment of {self.title}, and a table of its claims.", Path("figures"))
         known = {each.name: each for each in self.experiments}
         parser.add_argument("--only", nargs="+", choices=known, metavar="NAME", help=f"some of {', '.join(known)}")
         given = vars(parser.parse_args(arguments))
         only = given.pop("only")
-        if given["size"] == "quick":  # nearly all of whose time is compilation
-            jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]
-        elif given["data"] is None:
-            parser.error(f"--{given['size']} needs --data FOLDER")
         chosen = self.experiments if only is None else tuple(known[name] for name in only)
+        prepare(parser, chosen, given["size"], given["data"])
         output = given.pop("output")
         Programme(self.name, self.title, chosen).run(output, **given)
         print((output / f"{self.name}.txt").read_text(), end="")

@@ -183,8 +183,8 @@ ROUNDS = Experiment(
             TrainingPlan(n_epochs=100, batch_size=50, learning_rate=0.05, **_SGD), 0.05,
         ),
         "full": Setting(
-            "fashion_mnist", 8, Network("lenet"), 2000, (0.2, 0.5, 0.8), 3,
-            TrainingPlan(n_epochs=30, batch_size=64, learning_rate=0.02, weight_decay=3e-4, **_SGD), 0.05,
+            "fashion_mnist", 30, Network("perceptron", 128), 2000, (0.2, 0.5, 0.8), 3,
+            TrainingPlan(n_epochs=40, batch_size=64, learning_rate=0.05, weight_decay=3e-4, **_SGD), 0.05,
         ),
         "paper": Setting(
             "cifar10", 3, Network("resnet", depth=20), 20_000, (0.2, 0.5, 0.8), 3,
