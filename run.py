@@ -21,7 +21,6 @@ import os
 import ssl
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -122,19 +121,13 @@ def figures(*arguments: str) -> None:
     known, others = parser.parse_known_args(arguments)
     if others:
         parser.error(f"the scripts do not all know {' '.join(others)}: run one by itself, see examples/NAME.py --help")
-    output = Path(known.output).absolute()
-
-    def draw(script: Path) -> subprocess.CompletedProcess[str]:
-        command = [str(MAIN.program("python")), str(script), "--output", str(output)]
-        return subprocess.run(command, cwd=ROOT, env=clean_environment() | ONE_THREAD, capture_output=True, text=True)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for done in pool.map(draw, sorted((ROOT / "examples").glob("fig_*.py"))):
-            print(done.stdout, end="", flush=True)
-            if done.returncode:
-                sys.stderr.write(done.stderr)
-                pool.shutdown(cancel_futures=True)
-                sys.exit(done.returncode)
+    run(
+        MAIN.program("python"),
+        ROOT / "examples" / "all_figures.py",
+        "--output",
+        Path(known.output).absolute(),
+        **ONE_THREAD,
+    )
 
 
 def test(*arguments: str) -> None:

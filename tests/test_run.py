@@ -2,6 +2,7 @@
 
 import importlib.util
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,38 +21,46 @@ def ran(monkeypatch):
     return commands
 
 
-def drawing(monkeypatch, fails=""):
-    """Replace the programs that `run.py figures` runs, of which one may fail."""
-    calls = []
+@pytest.fixture
+def scripts(tmp_path):
+    """Scripts beside the one that draws them all: two that draw, and one that fails if it is told to."""
+    folder = tmp_path / "examples"
+    folder.mkdir()
+    copied = (ROOT / "examples" / "all_figures.py").read_text()
+    (folder / "all_figures.py").write_text(copied)
+    for name in ("fig_a", "fig_b"):
+        text = f"import sys\nprint('drawn by {name} into', sys.argv[2])\nprint(__name__)\n"
+        (folder / f"{name}.py").write_text(text)
+    return folder
 
-    def draw(command, *, env, **_):
-        calls.append((command, env))
-        name = Path(command[1]).name
-        return subprocess.CompletedProcess(command, int(name == fails), f"drawn by {name}\n", f"error of {name}\n")
 
-    monkeypatch.setattr(run.subprocess, "run", draw)
-    return calls
+def draw_all(folder, output):
+    command = [sys.executable, str(folder / "all_figures.py"), "--output", str(output)]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_figures_are_drawn_with_one_thread_into_the_folder_that_is_given(monkeypatch, tmp_path, capsys):
+def test_figures_are_drawn_with_one_thread_into_the_folder_that_is_given(ran, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    calls = drawing(monkeypatch)
     run.figures("--output", "new")
-    names = sorted(path.name for path in (ROOT / "examples").glob("fig_*.py"))
-    assert sorted(Path(command[1]).name for command, _ in calls) == names
-    for command, env in calls:
-        assert command[2:] == ["--output", str(tmp_path / "new")]
-        assert env["OMP_NUM_THREADS"] == env["OPENBLAS_NUM_THREADS"] == "1"
-        assert "VIRTUAL_ENV" not in env
-    assert capsys.readouterr().out.splitlines() == [f"drawn by {name}" for name in names]
+    ((command, variables),) = ran
+    assert command[1:] == (ROOT / "examples" / "all_figures.py", "--output", tmp_path / "new")
+    assert variables["OMP_NUM_THREADS"] == variables["OPENBLAS_NUM_THREADS"] == "1"
 
 
-def test_a_script_that_fails_stops_the_figures_with_its_error(monkeypatch, tmp_path, capsys):
-    drawing(monkeypatch, fails="fig_risk.py")
-    with pytest.raises(SystemExit) as info:
-        run.figures("--output", str(tmp_path))
-    assert info.value.code == 1
-    assert capsys.readouterr().err == "error of fig_risk.py\n"
+def test_every_script_is_run_as_from_a_shell_and_prints_in_its_turn(scripts, tmp_path):
+    done = draw_all(scripts, tmp_path / "new")
+    assert done.returncode == 0, done.stderr
+    expected = [
+        line for name in ("fig_a", "fig_b") for line in (f"drawn by {name} into {tmp_path / 'new'}", "__main__")
+    ]
+    assert done.stdout.splitlines() == expected
+
+
+def test_a_script_that_fails_stops_the_figures_with_its_error(scripts, tmp_path):
+    (scripts / "fig_b.py").write_text("raise RuntimeError('nothing to draw')")
+    done = draw_all(scripts, tmp_path)
+    assert done.returncode != 0
+    assert "RuntimeError: nothing to draw" in done.stderr
 
 
 def test_figures_take_no_options_that_some_scripts_do_not_know(ran, capsys):
