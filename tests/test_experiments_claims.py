@@ -70,7 +70,7 @@ def test_tables_hold_every_claim_with_its_numbers():
         Claim("One (2020)", "down", "there", np.array([-20.0, -21.0])),
     ])  # fmt: skip
     assert table.columns.tolist() == ["source", "claim", "setting", "result", "trials", "verdict"]
-    assert table["result"].tolist() == ["+1.100 ± 0.058 points", "-20.5 ± 0.5"]
+    assert table["result"].tolist() == ["+1.10 ± 0.06 points", "-20.50 ± 0.50"]
     assert table["trials"].tolist() == [3, 2]
     assert table["verdict"].tolist() == ["reproduced", "contradicted"]
 
@@ -106,7 +106,7 @@ def test_a_size_that_an_experiment_has_not_is_its_full_one(tmp_path, monkeypatch
     figures = run_and_draw(without, "paper")
     assert list(figures) == ["toy"]
     assert capsys.readouterr().out == (
-        "Someone (2020), Fig. 1: it is positive\n  -0.995 ± 0.005 units on shift -1: contradicted\n"
+        "Someone (2020), Fig. 1: it is positive\n  -0.9950 ± 0.0050 units on shift -1: contradicted\n"
     )
     plt.close("all")
 

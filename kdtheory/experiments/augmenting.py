@@ -229,7 +229,7 @@ AUGMENTATION = Experiment(
             TrainingPlan(n_epochs=40, batch_size=50, learning_rate=0.1, **_SGD),
         ),
         "full": Setting(
-            "fashion_mnist", 3, Network("lenet"), 2000, 4000, (3,), tuple(POLICIES), 2,
+            "fashion_mnist", 3, Network("lenet"), 1000, 4000, (3,), tuple(POLICIES), 2,
             TrainingPlan(n_epochs=30, batch_size=64, learning_rate=0.05, **_SGD),
             TrainingPlan(n_epochs=30, batch_size=64, learning_rate=0.05, **_SGD),
         ),

@@ -48,7 +48,7 @@ class Claim:
     >>> claim.verdict()
     'reproduced'
     >>> claim.result
-    '+0.150 ± 0.029'
+    '+0.1500 ± 0.0289'
     """
 
     source: str
@@ -76,7 +76,7 @@ class Claim:
     @property
     def result(self) -> str:
         """Mean and standard error as text."""
-        digits = 3 if abs(self.mean) < 10.0 else 1
+        digits = 4 if abs(self.mean) < 1.0 else 2
         return f"{self.mean:+.{digits}f} ± {self.error:.{digits}f}{self.unit and ' ' + self.unit}"
 
     def verdict(self, level: float = 0.95) -> str:

@@ -133,9 +133,10 @@ def draw_results(setting: Setting, results: Results) -> dict[str, Figure]:
         axes.set_ylabel(score)
     draw_band(panels[3], x, results["students"][:, :, 0], "student", color=STUDENT, marker="s", markersize=3)
     draw_level(panels[3], results["alone"][:, 0], "trained on labels")
-    panels[3].set_ylabel("accuracy")
+    panels[3].set_ylabel("accuracy of student")
     for axes in panels:
-        axes.set_xlabel("depth of teacher")
+        axes.set_xticks(x)
+        axes.set_xlabel("teacher's depth")
     draw_legend(figure, panels, n_trials=len(results["alone"]), ncols=3, shown="bands")
     return {"fidelity_depth": figure}
 
@@ -149,7 +150,7 @@ DEPTH = Experiment(
             TrainingPlan(n_epochs=100, batch_size=50, learning_rate=0.05, **_SGD),
         ),
         "full": Setting(
-            "fashion_mnist", 6, Network("perceptron", 128), Network("perceptron", 16, 1), (1, 2, 3, 4, 6, 8), 2000,
+            "fashion_mnist", 20, Network("perceptron", 128), Network("perceptron", 16, 1), (1, 2, 3, 4, 6, 8), 2000,
             TrainingPlan(n_epochs=40, batch_size=64, learning_rate=0.02, **_SGD),
         ),
         "paper": Setting(

@@ -174,9 +174,9 @@ ENLARGING = Experiment(
             TrainingPlan(n_epochs=60, batch_size=50, learning_rate=0.1, **_SGD), 4.0,
         ),
         "full": Setting(
-            "fashion_mnist", 3, Network("lenet"), 2000, (2000, 4000, 12_000), (1, 3),
-            TrainingPlan(n_epochs=40, batch_size=64, learning_rate=0.05, **_SGD),
-            TrainingPlan(n_epochs=20, batch_size=64, learning_rate=0.05, **_SGD), 4.0,
+            "fashion_mnist", 3, Network("lenet"), 1000, (1000, 4000), (1, 3),
+            TrainingPlan(n_epochs=30, batch_size=64, learning_rate=0.05, **_SGD),
+            TrainingPlan(n_epochs=60, batch_size=64, learning_rate=0.05, **_SGD), 4.0,
         ),
         "paper": Setting(
             "cifar10", 3, Network("resnet", depth=20), 5000, (5000, 10_000, 15_000, 20_000), (1, 3),

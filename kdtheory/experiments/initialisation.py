@@ -180,7 +180,7 @@ INITIALISATION = Experiment(
             TrainingPlan(n_epochs=40, batch_size=50, optimiser="adam", learning_rate=3e-3, schedule="cosine"),
         ),
         "full": Setting(
-            "fashion_mnist", 3, Network("lenet"), 2000, (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 1.0),
+            "fashion_mnist", 3, Network("lenet"), 1000, (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 1.0),
             (0.0, 0.25, 0.375), (40, 160), 15, 300,
             TrainingPlan(n_epochs=40, batch_size=64, learning_rate=0.02, **_SGD),
             TrainingPlan(n_epochs=40, batch_size=64, learning_rate=0.02, **_SGD),

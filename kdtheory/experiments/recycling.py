@@ -165,7 +165,7 @@ RECYCLING = Experiment(
             TrainingPlan(n_epochs=100, batch_size=50, learning_rate=0.1, **_SGD),
         ),
         "full": Setting(
-            "fashion_mnist", 5, Network("lenet"), 2000, (1, 3, 5), (1.0, 2.0, 4.0), 3, 4.0,
+            "fashion_mnist", 4, Network("lenet"), 2000, (1, 3), (1.0, 4.0), 3, 4.0,
             TrainingPlan(n_epochs=30, batch_size=64, learning_rate=0.05, **_SGD),
             TrainingPlan(n_epochs=30, batch_size=64, learning_rate=0.05, **_SGD),
         ),

@@ -14,7 +14,6 @@ from kdtheory.experiments.claims import Claim
 from kdtheory.experiments.experiment import Experiment, ImageSet, Results
 from kdtheory.experiments.networks import Network, distil, draw, teach
 from kdtheory.fidelity import accuracy, logit_mse
-from kdtheory.figures.flow import TEACHER
 from kdtheory.figures.statistical import COLORS, draw_band, draw_legend, draw_level
 from kdtheory.nets import Ensemble, Snapshot, TrainingPlan
 
@@ -157,7 +156,7 @@ def draw_results(setting: Setting, results: Results) -> dict[str, Figure]:
         draw_band(panels[2], x[1:], results["change"][:, i], label, **style)
     draw_level(panels[0], results["sharpness-aware"], "sharpness-aware", color="#cc79a7")
     draw_band(
-        panels[1], 1 + x, results["ensembles"][:, 0], "independent networks", color=TEACHER, linestyle=(0, (4, 2))
+        panels[1], 1 + x, results["ensembles"][:, 0], "independent networks", color="black", linestyle=(0, (4, 2))
     )
     for axes, label, of in zip(
         panels,
