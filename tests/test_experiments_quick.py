@@ -10,18 +10,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kdtheory.experiments.augmenting import AUGMENTATION
+from kdtheory.experiments.augmenting import AUGMENTATION, POLICIES
 from kdtheory.experiments.curvature import FLATNESS
 from kdtheory.experiments.depth import DEPTH
 from kdtheory.experiments.enlarging import ENLARGING, MNIST
 from kdtheory.experiments.ensemble_teachers import ENSEMBLES
+from kdtheory.experiments.experiment import read_set
 from kdtheory.experiments.initialisation import INITIALISATION
 from kdtheory.experiments.menon_2020 import PROGRAMME as MENON
+from kdtheory.experiments.networks import Network, draw
 from kdtheory.experiments.pham_2022 import PROGRAMME as PHAM
 from kdtheory.experiments.recycling import RECYCLING
 from kdtheory.experiments.rounds import ROUNDS
 from kdtheory.experiments.shifts import ROBUSTNESS
 from kdtheory.experiments.stanton_2021 import PROGRAMME as STANTON
+from kdtheory.nets import RandomCrop, Sequential, Snapshot, TrainingPlan, train
 from tests.examples import OF_EXPERIMENTS, call_example, load_example
 from tests.figures import assert_common_fonts, assert_legible
 
@@ -190,6 +193,16 @@ def test_claims_say_reproduced_where_the_numbers_are_as_the_paper_has_them(resul
     turned = {claim.statement: claim.verdict() for claim in RECYCLING.claims(setting, made)}
     assert turned["agreement: higher for students on other images than the teacher's"] == "contradicted"
     assert turned["accuracy: higher for students on the teacher's own images than on others"] == "contradicted"
+
+
+@pytest.mark.parametrize("policy", list(POLICIES))
+def test_students_can_be_shown_what_any_policy_makes(policy):
+    images = draw(read_set("digits", None).train, 32, 0)
+    augment = Sequential(RandomCrop(1), *POLICIES[policy](images.X[20:], images.X[20:] ** 2))
+    plan = TrainingPlan(n_epochs=1, learning_rate=0.1, augment=augment)
+    student, teacher = (Network("perceptron", 4).make((8, 8), seed) for seed in range(2))
+    history = train(student, images.X[:20], None, plan=plan, teacher=Snapshot(teacher)).history
+    assert np.isfinite(history["loss"]).all()
 
 
 @pytest.mark.parametrize("name", list(ALL))

@@ -9,6 +9,7 @@ from scipy.special import log_softmax, logsumexp
 from kdtheory.nets import (
     DistillationLoss,
     Ensemble,
+    LossHessian,
     Mixup,
     MultilayerPerceptron,
     RandomFeatures,
@@ -96,7 +97,16 @@ def test_an_ensemble_teaches_about_mixtures():
             lambda: Ensemble(
                 [MEMBERS[0], Snapshot(MultilayerPerceptron(4, 2, width=5, depth=1, key=jax.random.key(0)))]
             ).logits(X),
-            "logits[1] must have the 3 classes of logits[0], got 2",
+            "members must have the same classes, got 3, 2 of them",
+        ),
+        (
+            lambda: LossHessian(
+                Ensemble([MEMBERS[0], Snapshot(MultilayerPerceptron(4, 2, width=5, depth=1, key=jax.random.key(0)))]),
+                X,
+                None,
+                teacher=MEMBERS[0],
+            ),
+            "members must have the same classes, got 3, 2 of them",
         ),
     ],
 )

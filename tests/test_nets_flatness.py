@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from mpmath import mp
 from scipy.sparse.linalg import LinearOperator
@@ -161,6 +161,7 @@ def test_top_eigenvalues_of_a_trained_network_are_those_of_its_dense_hessian(hes
     st.integers(1, 4),
     st.sampled_from(["largest", "smallest", "both"]),
 )
+@example([0.0, 4.2e-231], 0, 1, "largest")  # whose squares are no numbers
 @settings(max_examples=40)
 def test_eigenvalues_of_any_small_spectrum_are_found(values, copies, k, which):
     values = np.sort(np.array([*values, *[values[0]] * copies]))[::-1]
@@ -196,6 +197,8 @@ def test_eigenvalues_of_many_dimensions_are_found_where_the_space_is_exhausted()
     assert found.signs[:7].tolist() == [1] * 7
     assert not found.signs[7:].any()
     assert top_eigenvalues(np.eye(8), 8).values.tolist() == pytest.approx([1.0] * 8)
+    both = top_eigenvalues(prescribed(np.repeat([5.0, 4.0, 3.0, 2.0, 1.0], 20)), 3, which="both")
+    np.testing.assert_allclose(both.values, np.repeat([5.0, 4.0, 2.0, 1.0], [2, 1, 1, 2]), atol=1e-12)
 
 
 def test_a_short_budget_for_eigenvalues_is_told(matrix):

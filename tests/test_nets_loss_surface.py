@@ -57,6 +57,8 @@ def test_random_directions_have_the_lengths_of_the_filters():
         ):
             lengths = [np.sqrt(np.sum(np.asarray(each, float) ** 2, axis=axes)) for each in (one, other)]
             np.testing.assert_allclose(lengths[0], lengths[1], rtol=1e-5)
+        inside = [np.linalg.norm(each.filters[0].weight, axis=-1) for each in (drawn, model)]
+        assert np.ptp(inside[0] / inside[1]) > 0.1  # a filter has one length, its rows have not
         assert not np.any(drawn.filters[0].bias)
         assert not np.any(drawn.read_out.bias)
     assert abs(np.corrcoef(plane.directions)[0, 1]) < 0.3

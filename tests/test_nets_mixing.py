@@ -83,7 +83,17 @@ def test_a_sequence_takes_what_needs_a_batch_at_its_place():
         Sequential(turn, Mixup())(KEY, jnp.asarray(X[0]))
 
 
-@pytest.mark.parametrize("augment", [Mixup(), Sequential(RandomFlip(), Mixup()), UniformNoise(), Replacement(X[:3])])
+@pytest.mark.parametrize(
+    "augment",
+    [
+        Mixup(),
+        Sequential(RandomFlip(), Mixup()),
+        UniformNoise(),
+        Replacement(X[:3]),
+        Sequential(RandomFlip(), Replacement(X[:3]), RandomFlip()),
+        Sequential(RandomRotation(), ColorJitter(), Replacement(lambda key: jax.random.uniform(key, (2, 2)))),
+    ],
+)
 def test_the_teacher_is_asked_about_what_the_student_is_given(augment):
     plan = TrainingPlan(n_epochs=1, learning_rate=1e-12, augment=augment)
     run = train(MODEL, X, None, plan=plan, teacher=TEACHER, loss=DistillationLoss("squared"))
@@ -93,6 +103,17 @@ def test_the_teacher_is_asked_about_what_the_student_is_given(augment):
     assert run.history["loss"][0] == pytest.approx(np.sum((student - teacher) ** 2) / len(X) / 2, rel=1e-9)
     assert run.history["agreement"][0] == np.mean(student.argmax(axis=1) == teacher.argmax(axis=1))
     assert "accuracy" not in run.history
+
+
+def test_parts_are_given_what_those_before_them_made():
+    augment = Sequential(lambda _, x: x / 255.0, ColorJitter())
+    run = train(MODEL, 255.0 * X, Y, plan=replace(PLAN, augment=augment))
+    assert np.isfinite(run.history["loss"]).all()
+
+
+def test_there_is_no_accuracy_on_what_has_no_label():
+    run = train(MODEL, X, Y, plan=replace(PLAN, augment=Mixup()), teacher=TEACHER)
+    assert {"agreement", "accuracy"} & set(run.history) == {"agreement"}
 
 
 def test_a_student_needs_no_labels_where_it_learns_from_a_teacher_alone():
@@ -142,9 +163,10 @@ def test_networks_are_mixed_weight_by_weight():
         np.testing.assert_array_equal(one, end)
 
 
-def test_checkpoints_know_the_images_that_replace_others(tmp_path):
-    plans = [replace(PLAN, augment=Replacement(X[start : start + 3])) for start in (0, 3)]
-    for plan in (plans[0], replace(PLAN, augment=Replacement(X[:3]))):
+@pytest.mark.parametrize("after", [lambda augment: augment, lambda augment: Sequential(RandomFlip(), augment)])
+def test_checkpoints_know_the_images_that_replace_others(tmp_path, after):
+    plans = [replace(PLAN, augment=after(Replacement(X[start : start + 3]))) for start in (0, 3)]
+    for plan in (plans[0], replace(PLAN, augment=after(Replacement(X[:3])))):
         train(MODEL, X, None, plan=plan, teacher=TEACHER, checkpoint=tmp_path / "run.safetensors")
     with pytest.raises(ValueError, match="of another plan"):
         train(MODEL, X, None, plan=plans[1], teacher=TEACHER, checkpoint=tmp_path / "run.safetensors")
@@ -160,7 +182,24 @@ def test_checkpoints_know_the_images_that_replace_others(tmp_path):
         ({"augment": Sequential(Mixup()), "teacher": np.zeros((22, 3))}, "teacher must be a Snapshot for plan.augment"),
         ({"augment": ColorJitter(), "X": 255.0 * X}, "X must have values from 0 to 1 for plan.augment = ColorJitter"),
         ({"augment": UniformNoise(), "X": X - 1.0}, "X must have values from 0 to 1 for plan.augment = UniformNoise"),
+        (
+            {"augment": Sequential(RandomFlip(), Sequential(Mixup(), ColorJitter())), "X": 255.0 * X},
+            "X as it is varied before must have values from 0 to 1 for plan.augment = ColorJitter",
+        ),
+        (
+            {"augment": Sequential(UniformNoise(), Mixup()), "X": X - 1.0},
+            "X must have values from 0 to 1 for plan.augment = UniformNoise",
+        ),
         ({"augment": Replacement(255.0 * X, probability=0.9)}, "plan.augment must keep to values like those of X"),
+        ({"augment": Replacement(255.0 * X, probability=1e-6)}, "plan.augment must keep to values like those of X"),
+        (
+            {"augment": Sequential(RandomFlip(), Replacement(X - 5.0, probability=1e-6))},
+            "plan.augment must keep to values like those of X",
+        ),
+        (
+            {"augment": Replacement(lambda _: 9.0 * jnp.ones((2, 2)), probability=0.2), "X": X[:2]},
+            "plan.augment must keep to values like those of X",
+        ),
         ({"augment": Replacement(np.ones((2, 3, 3)))}, "source must give images of shape (2, 2), got (3, 3)"),
         ({"augment": lambda _, x: x[:1]}, "plan.augment must keep the shape of a point, (2, 2), got (1, 2)"),
         ({"augment": lambda _, x: x / 0.0}, "plan.augment must give finite values"),

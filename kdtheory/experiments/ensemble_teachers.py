@@ -99,6 +99,9 @@ def claims(setting: Setting, results: Results) -> list[Claim]:
     teachers, students = results["teachers"], results["students"]
     warm, weights, capacity = students[:, :, -1], results["label weights"], results["capacity"]
     middle = next(i for i, size in enumerate(setting.members) if size >= min(3, setting.members[-1]))
+    fits = setting.network in setting.students[:-1]
+    alike = setting.students.index(setting.network) if fits else 0
+    own = "the members of its teacher" if fits else "the smallest one"
     fig10 = "Stanton et al. (2021), Fig. 10"
     found = [
         (
@@ -140,8 +143,8 @@ def claims(setting: Setting, results: Results) -> list[Claim]:
         ),
         (
             "Stanton et al. (2021), Fig. 13",
-            "a student of more capacity agrees more with its teacher",
-            capacity[:, -1, agreement] - capacity[:, 0, agreement],
+            f"a student of more capacity than {own} agrees more with its teacher",
+            capacity[:, -1, agreement] - capacity[:, alike, agreement],
         ),
     ]
     if 0.0 in setting.label_weights:

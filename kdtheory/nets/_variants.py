@@ -25,6 +25,11 @@ class BatchAugmentation(ABC):
 
     keeps_label: ClassVar[bool] = True
 
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """Augmentations that it is a sequence of, or none."""
+        return ()
+
     @abstractmethod
     def of_batch(self, key: Array, points: Array) -> Array:
         """Give variants of a batch (b, ...), of its shape."""
@@ -48,14 +53,7 @@ def keeps_label(augment: Any) -> bool:
 
 def require_variants(augment: Any, points: np.ndarray, seed: int) -> None:
     """Refuse an augmentation whose variants of some of the points are no such points."""
-    some = points[np.linspace(0, len(points) - 1, min(len(points), _SAMPLED)).astype(int)]
-    low, high = float(points.min()), float(points.max())
-    allowed = getattr(augment, "value_range", None)
-    if allowed is not None and not (allowed[0] <= low and high <= allowed[1]):
-        raise ValueError(
-            f"X must have values from {allowed[0]:g} to {allowed[1]:g} for plan.augment ="
-            f" {type(augment).__name__}, got {low:.6g} to {high:.6g}"
-        )
+    some, low, high = _sample(points), float(points.min()), float(points.max())
     try:
         found = np.asarray(_of_sample(augment, jax.random.key(seed), some))
     except (TypeError, ValueError) as error:
@@ -68,10 +66,50 @@ def require_variants(augment: Any, points: np.ndarray, seed: int) -> None:
         raise ValueError(f"plan.augment must give finite values, got {found[~np.isfinite(found)][0]} of {augment!r}")
     margin = high - low
     if margin and not (low - margin <= found.min() and found.max() <= high + margin):
+        raise _other_values(low, high, float(found.min()), float(found.max()), augment)
+    _require_ranges(augment, points, jax.random.key(seed), "X")
+
+
+def _sample(points: np.ndarray) -> np.ndarray:
+    """Take some of the points, of few each many times, so that what happens to few of them happens to one."""
+    return points[np.linspace(0, len(points) - 1, _SAMPLED).astype(int)]
+
+
+def _parts(augment: Any) -> tuple[Any, ...]:
+    return augment.parts if isinstance(augment, BatchAugmentation) else ()
+
+
+def _require_ranges(augment: Any, points: np.ndarray, key: Array, name: str) -> None:
+    """Refuse values that an augmentation, or one of its parts in turn, is not made for, or brings however seldom."""
+    low, high = float(points.min()), float(points.max())
+    allowed = getattr(augment, "value_range", None)
+    rounding = 0.0 if allowed is None else 1e-5 * (allowed[1] - allowed[0])  # interpolation leaves the range by so much
+    if allowed is not None and not (allowed[0] - rounding <= low and high <= allowed[1] + rounding):
         raise ValueError(
-            f"plan.augment must keep to values like those of X, {low:.6g} to {high:.6g}, got {found.min():.6g} to"
-            f" {found.max():.6g} of {augment!r}"
+            f"{name} must have values from {allowed[0]:g} to {allowed[1]:g} for plan.augment ="
+            f" {type(augment).__name__}, got {low:.6g} to {high:.6g}"
         )
+    brought = getattr(augment, "source_range", None)
+    if brought is not None and low < high and not (2 * low - high <= brought[0] and brought[1] <= 2 * high - low):
+        raise _other_values(low, high, brought[0], brought[1], augment)
+    parts = _parts(augment)
+    for i, part in enumerate(parts):
+        _require_ranges(part, points, key, name)
+        if any(map(_has_range, parts[i + 1 :])):
+            name = "X as it is varied before"
+            points = np.asarray(_of_sample(part, jax.random.fold_in(key, i), _sample(points)))
+
+
+def _has_range(augment: Any) -> bool:
+    own = hasattr(augment, "value_range") or hasattr(augment, "source_range")
+    return own or any(map(_has_range, _parts(augment)))
+
+
+def _other_values(low: float, high: float, least: float, most: float, augment: Any) -> ValueError:
+    return ValueError(
+        f"plan.augment must keep to values like those of X, {low:.6g} to {high:.6g}, got {least:.6g} to {most:.6g} of"
+        f" {augment!r}"
+    )
 
 
 _of_sample = eqx.filter_jit(vary)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import dm_pix
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -211,8 +212,7 @@ class ColorJitter:
         return jnp.clip(changed, 0.0, 1.0).reshape(image.shape).astype(image.dtype)
 
 
-@dataclass(frozen=True)
-class Sequential(BatchAugmentation):
+class Sequential(eqx.Module, BatchAugmentation):
     """Augmentations one after the other, each with a key of its own.
 
     Parameters
@@ -238,12 +238,17 @@ class Sequential(BatchAugmentation):
         for augmentation in augmentations:
             if not callable(augmentation):
                 raise TypeError(f"augmentations must be functions of a key and a point, got {augmentation!r}")
-        object.__setattr__(self, "augmentations", augmentations)
+        self.augmentations = augmentations
 
     @property
     def keeps_label(self) -> bool:  # type: ignore[override]
         """Whether all of them keep it."""
         return all(keeps_label(each) for each in self.augmentations)
+
+    @property
+    def parts(self) -> tuple[Augmentation, ...]:
+        """All of them."""
+        return self.augmentations
 
     def of_batch(self, key: Array, points: Array) -> Array:
         """Give random variants of a batch (b, ...)."""

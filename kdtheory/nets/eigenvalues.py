@@ -38,7 +38,7 @@ class Eigenvalues:
 
     Attributes
     ----------
-    values : array of shape (k,), or (2k,) for "both"
+    values : array of shape (k,), or (2k,) for "both" if p is as large
         Descending.
     residuals : array of the same shape
         `‖H v − λ v‖` for unit Ritz vectors v: an eigenvalue is at most so far from each value.
@@ -146,7 +146,7 @@ def _extreme(
     rng = np.random.default_rng(require_nonnegative_integer("seed", seed))
     run = _Lanczos(products, rng.standard_normal((1, products.size)), rng)
     most = min(budget, products.size)
-    wanted = k
+    wanted = 2 * k if which == "both" else k
     while True:
         run.step()
         steps = run.steps
@@ -158,8 +158,8 @@ def _extreme(
         rounding = products.eps * math.sqrt(products.size) * scale
         chosen = _chosen(len(ritz), k, which)
         gaps = np.minimum(np.diff(ritz, prepend=-np.inf), np.diff(ritz, append=np.inf))
-        errors = np.minimum(residuals, residuals**2 / np.maximum(gaps, np.finfo(float).tiny))
-        converged = bool(np.all(errors[chosen] <= max(tol * scale, rounding))) and len(ritz) > k
+        errors = residuals * np.minimum(1.0, residuals / np.maximum(gaps, np.finfo(float).tiny))
+        converged = bool(np.all(errors[chosen] <= max(tol * scale, rounding))) and steps > wanted
         converged = converged or steps == products.size
         if converged or steps == most:
             found = Eigenvalues(ritz[chosen], residuals[chosen], rounding, products.count, converged)
@@ -201,17 +201,17 @@ class _Lanczos:
         now = self._next
         image = self._products(now.T).T
         self.alpha.append(np.sum(now * image, axis=1))
-        self._scale = np.maximum(self._scale, np.linalg.norm(image, axis=1))
+        self._scale = np.maximum(self._scale, _lengths(image))
         if self.steps > self._room.shape[1]:
             self._room = np.concatenate([self._room, np.empty_like(self._room)], axis=1)
         self._room[:, self.steps - 1] = now
         rest = self._cleaned(image)
-        lengths = np.linalg.norm(rest, axis=1)
+        lengths = _lengths(rest)
         ended = lengths <= 10.0 * self._products.eps * math.sqrt(self._products.size) * self._scale
         if np.any(ended):  # an invariant space: go on outside it
             fresh = self._cleaned(self._rng.standard_normal(rest.shape))
             rest = np.where(ended[:, None], fresh, rest)
-        sizes = np.linalg.norm(rest, axis=1, keepdims=True)
+        sizes = _lengths(rest)[:, None]
         self.beta.append(np.where(ended, 0.0, lengths))
         self._next = rest / np.where(sizes > 0.0, sizes, 1.0)
 
@@ -229,6 +229,13 @@ class _Lanczos:
                 vectors = vectors - (vectors @ self._outside) @ self._outside.T
             vectors = np.stack([each - self.basis(i).T @ (self.basis(i) @ each) for i, each in enumerate(vectors)])
         return vectors
+
+
+def _lengths(rows: np.ndarray) -> np.ndarray:
+    """Norms of rows, also where their squares are too small for a double."""
+    largest = np.abs(rows).max(axis=1, keepdims=True)
+    scale = np.where(largest > 0.0, largest, 1.0)
+    return np.asarray(scale[:, 0] * np.linalg.norm(rows / scale, axis=1))
 
 
 @dataclass(frozen=True, eq=False)

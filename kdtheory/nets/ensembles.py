@@ -98,6 +98,7 @@ class Ensemble(Snapshot):
             As for each member; and for members that differ in classes.
         """
         of_members = [member.logits(X) for member in self.members]
+        _require_same_classes(of_members)
         return ensemble_logits(of_members, combine=self.combine).astype(of_members[0].dtype)
 
 
@@ -115,9 +116,16 @@ class _Combined(eqx.Module):
             values, after = (model(x), None) if before is None else model(x, before)
             logits.append(values)
             new.append(after)
+        _require_same_classes(logits)
         stacked = jnp.stack(logits)
         if self.combine == "mean_logit":
             combined = jnp.mean(stacked, axis=0)
         else:
             combined = jax.nn.logsumexp(jax.nn.log_softmax(stacked), axis=0) - jnp.log(len(logits))
         return combined if state is None else (combined, tuple(new))
+
+
+def _require_same_classes(logits: Sequence[Any]) -> None:
+    classes = [int(each.shape[-1]) for each in logits]
+    if len(set(classes)) > 1:
+        raise ValueError(f"members must have the same classes, got {', '.join(map(str, classes))} of them")

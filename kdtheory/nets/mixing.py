@@ -129,6 +129,11 @@ class Replacement(eqx.Module):
             raise ValueError(f"source must have shape (m, ...) with an image in each row, got {images.shape}")
         self.source = images
 
+    @property
+    def source_range(self) -> tuple[float, float] | None:
+        """Range of the values of the images, which are to be like those that they replace; None for a function."""
+        return None if callable(self.source) else (float(self.source.min()), float(self.source.max()))
+
     def __call__(self, key: Array, image: Array) -> Array:
         """Give the image, or another one of its shape."""
         of_choice, of_image = jax.random.split(key)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from kdtheory._validation import require_positive_integer
 from kdtheory.nets import _steps, _training_data
 from kdtheory.nets._record import Record
-from kdtheory.nets._variants import require_variants
+from kdtheory.nets._variants import keeps_label, require_variants
 from kdtheory.nets.losses import DistillationLoss
 from kdtheory.nets.plan import TrainingPlan
 
@@ -87,10 +87,10 @@ class TrainingRun(Snapshot):
     model, state, epoch
         As in `Snapshot`.
     history : DataFrame
-        A row for every epoch: `epoch` (from 1), `loss` and, of two outputs or more, `accuracy` and `agreement` with
-        the teacher's top class, where there are labels and a teacher, as they were while training on what augmentation
-        made of the points; `learning_rate` and `label_weight` of its first step, `seconds` without those of what
-        observes, and every number that was observed at its end.
+        A row for every epoch: `epoch` (from 1), `loss` and, of two outputs or more, `accuracy` where there are labels,
+        which mixtures and noise have not, and `agreement` with the teacher's top class, where there is a teacher, as
+        they were while training on what augmentation made of the points; `learning_rate` and `label_weight` of its
+        first step, `seconds` without those of what observes, and every number that was observed at its end.
     observed : dict of str to array
         Every array that was observed, stacked along a first axis of `n_epochs + 1`: at the start, and after each epoch;
         numbers too.
@@ -205,6 +205,7 @@ def train(
         wanted = _training_data.require_teacher_logits(logits, len(points), n_outputs, dtype)
     weights = _training_data.require_label_weights(label_weight, teacher is not None, plan.n_steps(len(points)))
     _training_data.require_without_labels(weights, y, plan, lives=live is not None)
+    has_labels = y is not None and keeps_label(plan.augment)
     asked = None if live is None or plan.augment is None else (live.model, live.state)
     made_from = {} if checkpoint is None else _training_data.fingerprints(
         model=(model, state), plan=plan, loss=loss, X=points, y=labels, teacher=(wanted, asked), label_weight=weights
@@ -243,7 +244,7 @@ def train(
             row = {
                 "epoch": epoch + 1,
                 "loss": mean_loss,
-                **({"accuracy": accuracy} if n_outputs > 1 and y is not None else {}),
+                **({"accuracy": accuracy} if n_outputs > 1 and has_labels else {}),
                 **({"agreement": agreement} if n_outputs > 1 and teacher is not None else {}),
                 "learning_rate": float(steps[0].learning_rate),
                 "label_weight": float(steps[0].label_weight),
