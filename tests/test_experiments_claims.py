@@ -149,7 +149,8 @@ def test_a_programme_writes_its_table_and_figures_and_goes_on_where_it_was(tmp_p
     assert capsys.readouterr().out == first
     assert (tmp_path / "measured-0").read_text() == "."
     programme.main(["--output", str(tmp_path / "out"), "--only", "other"])
-    assert len(pd.read_csv(tmp_path / "out" / "someone_2020.csv")) == 1
+    assert len(pd.read_csv(tmp_path / "out" / "someone_2020-other.csv")) == 1
+    assert len(pd.read_csv(tmp_path / "out" / "someone_2020.csv")) == 2
 
 
 def test_what_was_done_before_a_failure_is_in_the_table(tmp_path, monkeypatch):

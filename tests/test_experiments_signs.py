@@ -38,9 +38,11 @@ def of_rounds(setting, s):
 
 def of_flatness(setting, s):
     sharp = np.exp(3.0 - s * np.array([0.0, 2.0, 1.8, 1.5, 1.0]))
+    hollow = np.ones((setting.grid, setting.grid))
+    hollow[setting.grid // 2, setting.grid // 2] = 0.0
     return {
         "trace": sharp, "largest": sharp, "top": np.tile(sharp[:, None], setting.n_top),
-        "surface": np.tile(sharp[:, None, None], (1, 3, 3)), "accuracy": 0.9 + s * np.array([0, 0.01, 0, 0, 0]),
+        "surface": sharp[:, None, None] * hollow, "accuracy": 0.9 + s * np.array([0, 0.01, 0, 0, 0]),
     }  # fmt: skip
 
 
@@ -68,6 +70,7 @@ def of_ensembles(setting, s):
         "teachers": scored(0.8 + 0.02 * s * n),
         "students": scored(accuracy[:, None] - [0.01 * s, 0.0], (0.8 + 0.01 * s * n)[:, None]),
         "label weights": np.stack([scored(0.8 + of_weight, 0.9 - of_weight)] * 2),
+        "of mean logits": scored(accuracy[-1] + (0.0 if s > 0 else 0.05)),
         "capacity": scored(0.8, 0.9 + s * np.array([0.1, 0.0, 0.05])),  # the first is smaller than its teacher
     }
 

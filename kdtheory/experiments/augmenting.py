@@ -233,7 +233,7 @@ AUGMENTATION = Experiment(
         "full": Setting(
             "fashion_mnist", 3, Network("lenet"), 1000, 4000, (3,), tuple(POLICIES), 2,
             TrainingPlan(n_epochs=30, batch_size=64, learning_rate=0.05, **_SGD),
-            TrainingPlan(n_epochs=30, batch_size=64, learning_rate=0.05, **_SGD),
+            TrainingPlan(n_epochs=30, batch_size=64, learning_rate=0.05, clip_norm=1.0, **_SGD),
         ),
         "paper": Setting(
             "cifar10", 3, Network("resnet", depth=20), 15_000, 5000, (1, 3, 5), tuple(POLICIES), 4,

@@ -108,7 +108,7 @@ def measure(setting: Setting, images: ImageSet, seed: int) -> dict[str, Any]:
     across = np.linspace(-setting.reach, setting.reach, setting.grid)
     for each in networks.values():
         hessian = LossHessian(each, *own)
-        results["top"].append(top_eigenvalues(hessian, setting.n_top, tol=1e-4, seed=seed).values)
+        results["top"].append(top_eigenvalues(hessian, setting.n_top, tol=1e-6, seed=seed).values)
         grid = np.linspace(*setting.span, setting.n_points)
         found = spectral_density(hessian, n_probes=4, n_steps=40, sigma=setting.sigma, grid=grid, seed=seed)
         results["density"].append(found.density)
@@ -135,7 +135,11 @@ def claims(setting: Setting, results: Results) -> list[Claim]:
                 f"{of}: lower with sharpness-aware minimisation than at the teacher (logarithm)",
                 logs[:, 0] - logs[:, -1],
             ),
-            (fig4, f"{of}: no lower in the last round than in round 1 (logarithm)", logs[:, -2] - logs[:, 1]),
+            (
+                fig4,
+                f"{of}: the last round is not a tenth lower than round 1 (logarithm)",
+                0.1 - (logs[:, 1] - logs[:, -2]),
+            ),
         ]
     middle = np.log(results["top"]).mean(axis=2)
     found += [
@@ -150,11 +154,12 @@ def claims(setting: Setting, results: Results) -> list[Claim]:
             results["accuracy"][:, 1] - results["accuracy"][:, 0],
         ),
     ]
-    rise = np.log(results["surface"].mean(axis=(2, 3)))
+    middle_loss = results["surface"][..., setting.grid // 2, setting.grid // 2]
+    rise = np.log(results["surface"].mean(axis=(2, 3)) - middle_loss)
     found.append(
         (
             "Pham et al. (2022), Fig. 8, 14, 15",
-            "the mean loss around round 1 is lower than around the teacher (logarithm)",
+            "the loss rises less around round 1 than around the teacher (logarithm of the mean rise)",
             rise[:, 0] - rise[:, 1],
         )
     )

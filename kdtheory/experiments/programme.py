@@ -79,5 +79,6 @@ class Programme:
         chosen = self.experiments if only is None else tuple(known[name] for name in only)
         prepare(parser, chosen, given["size"], given["data"])
         output = given.pop("output")
-        Programme(self.name, self.title, chosen).run(output, **given)
-        print((output / f"{self.name}.txt").read_text(), end="")
+        name = self.name if only is None else "-".join([self.name, *only])  # whose table is not that of all
+        Programme(name, self.title, chosen).run(output, **given)
+        print((output / f"{name}.txt").read_text(), end="")

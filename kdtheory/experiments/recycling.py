@@ -167,7 +167,7 @@ RECYCLING = Experiment(
         "full": Setting(
             "fashion_mnist", 4, Network("lenet"), 2000, (1, 3), (1.0, 4.0), 3, 4.0,
             TrainingPlan(n_epochs=30, batch_size=64, learning_rate=0.05, **_SGD),
-            TrainingPlan(n_epochs=30, batch_size=64, learning_rate=0.05, **_SGD),
+            TrainingPlan(n_epochs=30, batch_size=64, learning_rate=0.05, clip_norm=1.0, **_SGD),
         ),
         "paper": Setting(
             "cifar10", 3, Network("resnet", depth=20), 10_000, (1, 3, 5), (1.0, 2.0, 4.0, 8.0, 16.0), 3, 4.0,

@@ -113,7 +113,7 @@ def _with_corrupted(images: Images, kinds: tuple[str, ...], seed: int) -> Images
         copy = np.empty_like(images.X)
         for severity in range(1, 6):
             some = slice(severity - 1, None, 5)
-            copy[some] = corrupt(images.X[some], kind, severity, seed=1 + i + 10 * seed)
+            copy[some] = corrupt(images.X[some], kind, severity, seed=1 + i + 10 * seed, first=severity * len(images.y))
         parts.append(copy)
     return Images(np.concatenate(parts), np.tile(images.y, len(parts)))
 
