@@ -1,4 +1,13 @@
-"""Draft."""
+"""Deeper teachers are less calibrated, and their students hardly notice.
+
+Figure 1 of Menon et al. (2020): teachers of growing depth, their accuracy, log-loss and calibration error, and beside
+them the accuracy of one architecture of students. @DEPTH@
+
+Built in: the digits of scikit-learn and small perceptrons, too few trials to decide anything. With `--full --data
+FOLDER` perceptrons on 2,000 images of Fashion-MNIST, minutes on one core; the results are in
+benchmarks/results/menon_2020.txt. `--paper` takes CIFAR-10 and residual networks: for a GPU. `--results FOLDER` keeps
+finished trials.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,14 @@
-"""Draft."""
+"""More images make a student agree more with its teacher; whether that makes it better is another matter.
+
+Figures 1 and 5 (left) of Stanton et al. (2021): students of one network and of an ensemble of three, on more and more
+images without labels; their accuracy, and how often they agree with their teacher on test images and on their own,
+beside students of other teachers. @ENLARGING@
+
+Built in: the digits of scikit-learn and small perceptrons, too few trials to decide anything. With `--full --data
+FOLDER` LeNet-5 on Fashion-MNIST, minutes on one core for each of three trials; the results are in
+benchmarks/results/stanton_2021.txt. `--paper` takes CIFAR-10 and residual networks: for a GPU. `--results FOLDER`
+keeps finished trials.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,13 @@
-"""Draft."""
+"""Larger ensembles are better teachers, up to a point, and easier to be like.
+
+Figures 9, 10, 13 and 14 of Stanton et al. (2021) and figure 3 of Pham et al. (2022): teachers of 1 to 12 networks,
+students at two temperatures, with labels of growing weight, and of growing width. @ENSEMBLES@
+
+Built in: the digits of scikit-learn and small perceptrons, too few trials to decide anything. With `--full --data
+FOLDER` perceptrons on 2,000 images of Fashion-MNIST, minutes on one core; the results are in
+benchmarks/results/stanton_2021.txt. `--paper` takes CIFAR-10 and residual networks: for a GPU. `--results FOLDER`
+keeps finished trials.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,14 @@
-"""Draft."""
+"""A student that starts near its teacher ends there; from far away it ends in another place.
+
+Figure 6 of Stanton et al. (2021): students that start at `λ·teacher + (1 − λ)·random`, their agreement and loss at
+the end by λ; students from random weights by SGD and by Adam for ever longer; and the loss on planes through the
+teacher, the start and the end of a student. @INITIALISATION@
+
+Built in: the digits of scikit-learn and small perceptrons, too few trials to decide anything. With `--full --data
+FOLDER` LeNet-5 on 1,000 images of Fashion-MNIST, minutes on one core for each of three trials; the results are in
+benchmarks/results/stanton_2021.txt. `--paper` takes CIFAR-10 and residual networks: for a GPU. `--results FOLDER`
+keeps finished trials.
+"""
 
 from __future__ import annotations
 

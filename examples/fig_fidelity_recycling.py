@@ -1,4 +1,13 @@
-"""Draft."""
+"""Students on the images of their teacher, on others, or on both, and what they have of it.
+
+Figure 4 and figure 5 (middle) of Stanton et al. (2021): teachers on one half of the images, and students on this
+half, on the other, and on both, by the number of networks in the teacher and by the temperature. @RECYCLING@
+
+Built in: the digits of scikit-learn and small perceptrons, too few trials to decide anything. With `--full --data
+FOLDER` LeNet-5 on Fashion-MNIST, minutes on one core for each of four trials; the results are in
+benchmarks/results/stanton_2021.txt. `--paper` takes CIFAR-10 and residual networks: for a GPU. `--results FOLDER`
+keeps finished trials.
+"""
 
 from __future__ import annotations
 
