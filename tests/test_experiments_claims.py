@@ -160,6 +160,9 @@ def test_what_was_done_before_a_failure_is_in_the_table(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     stopped = Experiment("stopped", TOY.sizes, fails, claims, draw)
+    with pytest.raises(SystemExit) as left:
+        Programme("someone_2020", "Someone (2020)", (stopped,)).main(["--output", str(tmp_path)])
+    assert left.value.code == 130
     with pytest.raises(KeyboardInterrupt):
         Programme("someone_2020", "Someone (2020)", (TOY, stopped)).run(tmp_path)
     assert len(pd.read_csv(tmp_path / "someone_2020.csv")) == 1
@@ -169,6 +172,7 @@ def test_what_was_done_before_a_failure_is_in_the_table(tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         (["--paper"], "--data: data must be a folder with mnist.npz"),
+        (["--data", "nowhere"], "--data needs --full or --paper"),
         (["--paper", "--data", "nowhere"], "--data: folder must exist, got 'nowhere'"),
         (["--quick", "--full"], "not allowed with argument"),
         (["--trials", "1"], "must be an integer >= 2"),

@@ -53,6 +53,11 @@ def test_rotations_are_those_of_scipy_at_angles_up_to_the_largest():
         np.testing.assert_allclose(turned, ndimage.rotate(image, angle, reshape=False, order=1), atol=0.003)
 
 
+def test_images_up_to_their_border_are_hardly_changed_by_the_smallest_turns():
+    found = RandomRotation(degrees=1e-3)(KEYS[0], jnp.asarray(IMAGE))
+    np.testing.assert_allclose(found, IMAGE, atol=1e-3)
+
+
 def test_jitter_of_grey_images_changes_brightness_and_contrast_alone():
     image = np.random.default_rng(1).uniform(0.3, 0.7, (4, 4))
     found = np.asarray(jax.vmap(ColorJitter(), in_axes=(0, None))(KEYS[:500], jnp.asarray(image)))

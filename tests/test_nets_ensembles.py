@@ -87,6 +87,7 @@ def test_an_ensemble_teaches_about_mixtures():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: Ensemble(MEMBERS[0]), "members must be a sequence of Snapshots, got Snapshot"),
         (lambda: Ensemble([]), "members must be one or more, got none"),
         (lambda: Ensemble(MODELS), "members must be Snapshots, got MultilayerPerceptron at index 0"),
         (

@@ -276,6 +276,7 @@ def test_flatness_puts_networks_side_by_side(trained, hessian, spectrum):
         (lambda a: hessian_trace(a, method="exact"), ValueError, "method must be 'hutch++', 'xtrace' or 'hutchinson'"),
         (lambda a: hessian_trace(a, rtol=0.0), ValueError, "rtol must be > 0, got 0.0"),
         (lambda a: hessian_trace(a, max_products=20), ValueError, "max_products must leave room for an estimate"),
+        (lambda a: top_eigenvalues(np.triu(a)), ValueError, "hessian must be symmetric"),
         (lambda a: hessian_trace(a[:5]), ValueError, "hessian must be square and not empty, got shape (5, 300)"),
         (lambda a: hessian_trace(str(a)), TypeError, "hessian must be a LossHessian, symmetric matrix"),
         (lambda a: hessian_trace(a * np.nan), ValueError, "hessian must give finite products"),

@@ -203,6 +203,7 @@ def test_checkpoints_know_the_images_that_replace_others(tmp_path, after):
         ({"augment": Replacement(np.ones((2, 3, 3)))}, "source must give images of shape (2, 2), got (3, 3)"),
         ({"augment": lambda _, x: x[:1]}, "plan.augment must keep the shape of a point, (2, 2), got (1, 2)"),
         ({"augment": lambda _, x: x / 0.0}, "plan.augment must give finite values"),
+        ({"augment": lambda _, x: x if x[0, 0] > 0 else -x}, "plan.augment must take points of shape (2, 2)"),
         ({"augment": lambda _, x: x @ jnp.ones(3)}, "plan.augment must take points of shape (2, 2)"),
     ],
 )

@@ -353,6 +353,8 @@ PLAN = TrainingPlan(n_epochs=2, learning_rate=0.1)
         ({"teacher": LOGITS, "label_weight": lambda step: 2.0 * step}, "label_weight must be between 0 and 1, got 2.0"),
         ({"label_weight": 0.5}, "label_weight must be 1 without a teacher, got 0.5"),
         ({"plan": TrainingPlan(n_epochs=9, learning_rate=1e30)}, "the loss must stay finite"),
+        ({"plan": {}}, "plan must be a TrainingPlan, got {}"),
+        ({"loss": "squared"}, "loss must be a DistillationLoss, got 'squared'"),
         ({"model": 3}, "model must be a function of one point, got 3"),
         ({"model": jax.nn.relu}, "model must hold arrays that can be trained"),
         ({"until": 3}, "until must be <= n_epochs = 2, got 3"),

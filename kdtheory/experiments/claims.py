@@ -12,6 +12,9 @@ from scipy import stats
 
 from kdtheory._validation import require_share, require_vector
 
+READING = """A number is positive where its claim holds, with its standard error over trials; reproduced or contradicted
+where the interval of Student's t, at 95 % and not corrected for the number of claims, lies on one side of zero."""
+
 REPRODUCED, CONTRADICTED, OPEN = "reproduced", "contradicted", "undecided"
 
 
@@ -138,7 +141,7 @@ def write_table(table: pd.DataFrame, title: str, file: Path) -> None:
         First line.
     file : Path
     """
-    lines = [title, ""]
+    lines = [title, "", READING, ""]
     for row in table.itertuples(index=False):
         lines += [
             f"{row.source}: {row.claim}",

@@ -209,6 +209,8 @@ def prepare(parser: ArgumentParser, experiments: Sequence[Experiment], size: Siz
     mpl.use("Agg")
     if size == "quick":  # nearly all of whose time is compilation
         jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]
+    if size == "quick" and data is not None:
+        parser.error("--data needs --full or --paper: the quick size has its own")
     for name in sorted({each.setting(size).data for each in experiments}):
         try:
             read_set(name, data)

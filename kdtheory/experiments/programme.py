@@ -80,5 +80,8 @@ class Programme:
         prepare(parser, chosen, given["size"], given["data"])
         output = given.pop("output")
         name = self.name if only is None else "-".join([self.name, *only])  # whose table is not that of all
-        Programme(name, self.title, chosen).run(output, **given)
+        try:
+            Programme(name, self.title, chosen).run(output, **given)
+        except KeyboardInterrupt:
+            parser.exit(130, "stopped: finished trials are kept, and not repeated when it is called again\n")
         print((output / f"{name}.txt").read_text(), end="")

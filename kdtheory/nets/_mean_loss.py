@@ -56,7 +56,7 @@ class MeanLoss:
         model, state = model_and_state(model, state)
         if callable(label_weight):
             raise TypeError(f"label_weight must be a number where nothing is trained, got {label_weight!r}")
-        loss = DistillationLoss() if loss is None else loss
+        loss = _training_data.require_loss(loss)
         dtype = _training_data.trained_dtype(model)
         model = eqx.nn.inference_mode(model)
         points = _training_data.require_points(X, dtype)

@@ -32,6 +32,11 @@ class Products:
         if hessian.shape[0] != hessian.shape[1] or hessian.shape[0] == 0:
             raise ValueError(f"hessian must be square and not empty, got shape {tuple(hessian.shape)}")
         self._hessian = hessian
+        matrix = getattr(hessian, "A", None)
+        if isinstance(matrix, np.ndarray) and not np.allclose(
+            matrix, matrix.T, rtol=1e-6, atol=1e-6 * abs(matrix).max()
+        ):
+            raise ValueError("hessian must be symmetric, got a matrix that differs from its transpose")
         self.size = int(hessian.shape[0])
         single = isinstance(hessian, LossHessian) and hessian.dtype == np.float32
         self.eps = float(np.finfo(np.float32 if single else np.float64).eps)

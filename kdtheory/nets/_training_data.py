@@ -34,6 +34,19 @@ def trained_dtype(model: Any) -> np.dtype[Any]:
     return np.dtype(jnp.result_type(*leaves))
 
 
+def require_plan(plan: Any) -> None:
+    """Refuse what is no plan."""
+    if not isinstance(plan, TrainingPlan):
+        raise TypeError(f"plan must be a TrainingPlan, got {plan!r}")
+
+
+def require_loss(loss: Any) -> DistillationLoss:
+    """Give a loss; by default the cross-entropy at temperature 1."""
+    if loss is not None and not isinstance(loss, DistillationLoss):
+        raise TypeError(f"loss must be a DistillationLoss, got {loss!r}: DistillationLoss('squared') is one")
+    return DistillationLoss() if loss is None else loss
+
+
 def require_points(X: Any, dtype: np.dtype[Any], *, name: str = "X") -> np.ndarray:
     """Points in the precision of the network."""
     points = np.asarray(require_array(name, X), dtype=dtype)
@@ -54,7 +67,8 @@ def count_outputs(model: Any, points: np.ndarray, state: Any) -> int:
     try:
         logits = jax.eval_shape(lambda x: batch_logits(model, x, state)[0], like_one(points))
     except (TypeError, ValueError) as error:
-        raise type(error)(f"model must take points of shape {points.shape[1:]}: {error}") from error
+        kind = TypeError if isinstance(error, TypeError) else ValueError  # those of JAX take no text
+        raise kind(f"model must take points of shape {points.shape[1:]}: {error}") from error
     if getattr(logits, "ndim", None) != 2:
         given = getattr(logits, "shape", (None, logits))[1:]
         raise ValueError(f"model must give logits of shape (k,) for one point, got {given}")

@@ -57,7 +57,8 @@ def require_variants(augment: Any, points: np.ndarray, seed: int) -> None:
     try:
         found = np.asarray(_of_sample(augment, jax.random.key(seed), some))
     except (TypeError, ValueError) as error:
-        raise type(error)(f"plan.augment must take points of shape {points.shape[1:]}: {error}") from error
+        kind = TypeError if isinstance(error, TypeError) else ValueError  # those of JAX take no text
+        raise kind(f"plan.augment must take points of shape {points.shape[1:]}: {error}") from error
     if found.shape != some.shape:
         raise ValueError(
             f"plan.augment must keep the shape of a point, {points.shape[1:]}, got {found.shape[1:]} of {augment!r}"

@@ -146,7 +146,8 @@ class RandomRotation:
         largest = math.radians(self.degrees)
         angle: Any = jax.random.uniform(key, minval=-largest, maxval=largest)
         with_channels = image.reshape(*image.shape[:2], -1)
-        turned = dm_pix.rotate(with_channels, angle, order=1, mode="constant", cval=0.0)
+        framed = jnp.pad(with_channels, ((1, 1), (1, 1), (0, 0)))  # or nothing would lie between border and zeros
+        turned = dm_pix.rotate(framed, angle, order=1, mode="constant", cval=0.0)[1:-1, 1:-1]
         return turned.reshape(image.shape).astype(image.dtype)
 
 

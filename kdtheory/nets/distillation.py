@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import equinox as eqx
 import numpy as np
 import pandas as pd
 
@@ -141,6 +142,7 @@ def distill(
     >>> found.table[["round", "label_weight", "agreement"]].to_numpy().tolist()
     [[1.0, 1.0, nan], [2.0, 0.0, 1.0]]
     """
+    _training_data.require_plan(plan)
     chain = _Chain(X, y, loss, validation, folder, progress)
     trained = isinstance(teacher, Snapshot)
     models = ((teacher.model, teacher.state) if trained else (teacher, teacher_state), (student, student_state))
@@ -242,6 +244,9 @@ def self_distill(
     True
     """
     rounds = require_positive_integer("n_rounds", n_rounds)
+    _training_data.require_plan(plan)
+    if isinstance(make, eqx.Module) or not callable(make):
+        raise TypeError(f"make must be a function of a round's number, got {type(make).__name__}: lambda i: network")
     weights = _weights_of_rounds(label_weight, rounds)
     if weights is None and validation is None:
         raise ValueError("validation must be given for the label weight 'estimated', got None")
@@ -298,7 +303,7 @@ class _Chain:
         self.rounds: list[Snapshot] = []
         self._rows: list[dict[str, Any]] = []
         self._X, self._y, self._progress = X, y, progress
-        self._loss = DistillationLoss() if loss is None else loss
+        self._loss = _training_data.require_loss(loss)
         self._validation = None if validation is None else _training_data.require_validation(validation)
         self._folder = None if folder is None else Path(folder)
         if self._folder is not None:

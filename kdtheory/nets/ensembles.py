@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -64,6 +64,8 @@ class Ensemble(Snapshot):
     def __init__(self, members: Sequence[Snapshot], *, combine: Combine = "log_mean_probability") -> None:
         if combine not in ("log_mean_probability", "mean_logit"):
             raise ValueError(f"combine must be 'log_mean_probability' or 'mean_logit', got {combine!r}")
+        if isinstance(members, Snapshot) or not isinstance(members, Iterable):
+            raise TypeError(f"members must be a sequence of Snapshots, got {type(members).__name__}")
         some = tuple(members)
         if not some:
             raise ValueError("members must be one or more, got none")

@@ -86,6 +86,10 @@ def measure_flatness(
     >>> table.index.tolist(), bool(table.loc["teacher", "largest"] > 0.0)
     (['teacher'], True)
     """
+    if isinstance(networks, list | tuple):
+        raise TypeError(
+            f"networks must be a mapping of names to networks, or one network, got a {type(networks).__name__}"
+        )
     if not isinstance(networks, Mapping):
         networks = {type(model_and_state(networks, None)[0]).__name__: networks}
     if not networks:

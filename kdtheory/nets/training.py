@@ -188,7 +188,8 @@ def train(
     >>> student.history.columns.tolist()
     ['epoch', 'loss', 'accuracy', 'agreement', 'learning_rate', 'label_weight', 'seconds']
     """
-    loss = DistillationLoss() if loss is None else loss
+    loss = _training_data.require_loss(loss)
+    _training_data.require_plan(plan)
     last_epoch = plan.n_epochs if until is None else require_positive_integer("until", until)
     if last_epoch > plan.n_epochs:
         raise ValueError(f"until must be <= n_epochs = {plan.n_epochs}, got {until}")
