@@ -1,7 +1,10 @@
 """Larger ensembles are better teachers, up to a point, and easier to be like.
 
 Figures 9, 10, 13 and 14 of Stanton et al. (2021) and figure 3 of Pham et al. (2022): teachers of 1 to 12 networks,
-students at two temperatures, with labels of growing weight, and of growing width. @ENSEMBLES@
+students at two temperatures, with labels of growing weight, and of growing width. With perceptrons on Fashion-MNIST
+twelve networks are .5 ± .1 points better than one, and their student agrees with them 1.2 ± .1 points more than the
+student of one with that; it is no more accurate, and no student is better than its teacher. Labels make students
+agree less.
 
 Built in: the digits of scikit-learn and small perceptrons, too few trials to decide anything. With `--full --data
 FOLDER` perceptrons on 2,000 images of Fashion-MNIST, minutes on one core; the results are in

@@ -1,7 +1,9 @@
 """Students on the images of their teacher, on others, or on both, and what they have of it.
 
 Figure 4 and figure 5 (middle) of Stanton et al. (2021): teachers on one half of the images, and students on this
-half, on the other, and on both, by the number of networks in the teacher and by the temperature. @RECYCLING@
+half, on the other, and on both, by the number of networks in the teacher and by the temperature. With LeNet-5 on
+Fashion-MNIST students on other images are nearer to their teacher in divergence, not in agreement, and less accurate
+by .9 ± .1 points; those on both are the most accurate and agree most, in all trials, with twice the images and steps.
 
 Built in: the digits of scikit-learn and small perceptrons, too few trials to decide anything. With `--full --data
 FOLDER` LeNet-5 on Fashion-MNIST, minutes on one core for each of four trials; the results are in

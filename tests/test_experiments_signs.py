@@ -80,7 +80,8 @@ def of_initialisation(setting, s):
     start = np.array(setting.shares) == 1.0
     sgd = np.array([0.7, 0.8]) if s > 0 else np.array([0.999, 0.995])
     return {
-        "agreement": np.where(near | start, 0.999, 0.7), "loss": np.where(near, 0.1, 1.0),
+        "agreement": np.where(near | start, 0.999, 0.7), "test agreement": np.where(near | start, 0.9, 0.6),
+        "loss": np.where(near, 0.1, 1.0),
         "sgd": sgd, "adam": sgd - 0.003 * s,
     }  # fmt: skip
 

@@ -113,6 +113,7 @@ def claims(setting: Setting, results: Results) -> list[Claim]:
     between = np.array(setting.shares) < 1.0  # at 1 it is the teacher
     shares = np.array(setting.shares)[between]
     agreement, loss = results["agreement"][:, between], results["loss"][:, between]
+    tested = results["test agreement"][:, between]
     near, far = shares >= 0.375, shares <= 0.25
     slopes = np.diff(agreement, axis=1) / np.diff(shares)
     jump = int(slopes.mean(axis=0).argmax())
@@ -128,6 +129,7 @@ def claims(setting: Setting, results: Results) -> list[Claim]:
             f"agreement jumps from λ = {shares[jump]:g} to {shares[jump + 1]:g}: slope less the next",
             values=own - others.max(axis=1),
         ),
+        say("they agree more on test images too", values=tested[:, near].mean(axis=1) - tested[:, far].mean(axis=1)),
         say("their loss is lower", values=loss[:, far].mean(axis=1) - loss[:, near].mean(axis=1)),
         say(
             "those that start far agree on fewer than 99 % of their own images",
