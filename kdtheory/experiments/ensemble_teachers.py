@@ -197,6 +197,7 @@ def draw_results(setting: Setting, results: Results) -> dict[str, Figure]:
             draw_band(row[1], weights, values, f"student of {size} network{'s' * (size > 1)}", **style)
         draw_band(row[2], capacities, results["capacity"][..., column], "_", color=STUDENT, marker="v", markersize=3)
         row[0].set_ylabel(score)
+    panels[1, 0].set_xticks(members)
     for axes, label in zip(panels[1], ("networks in the teacher", "label weight", "student"), strict=True):
         axes.set_xlabel(label)
     names = [

@@ -165,11 +165,12 @@ def draw_results(setting: Setting, results: Results) -> dict[str, Figure]:
         axes.set_xlabel(x)
         axes.set_ylabel(y)
     draw_legend(figure, panels, n_trials=len(results["agreement"]), ncols=4, shown="bands")
-    planes, rows = plt.subplots(1, len(setting.drawn), figsize=(5.5, 1.9), squeeze=False)
+    planes, rows = plt.subplots(1, len(setting.drawn), figsize=(5.5, 2.1), squeeze=False)
     for i, (axes, share) in enumerate(zip(rows[0], setting.drawn, strict=True)):
         x, y = results["axes"][0, i]
         surface = LossSurface(x, y, results["losses"][0, i], None, None, results["networks"][0, i])
-        draw_plane(axes, surface)
+        draw_plane(axes, surface, ("teacher", "start", "end"))
+        axes.set_aspect("auto")  # planes of students from afar are long
         axes.set_title(f"λ = {share:g}")
     return {"fidelity_initialisation": figure, "fidelity_planes": planes}
 
