@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import jax
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,7 +18,7 @@ from matplotlib.figure import Figure
 from kdtheory.datasets import load_cifar10, load_fashion_mnist, load_mnist
 from kdtheory.experiments.claims import Claim
 from kdtheory.figures.command_line import figure_parser, made_folder
-from kdtheory.figures.images import Images, read_digits
+from kdtheory.figures.images import Images, hasten_compilation, read_digits
 from kdtheory.figures.output import save_figures
 from kdtheory.figures.style import STYLE
 from kdtheory.figures.trials import add_trials, run_trials
@@ -207,10 +206,10 @@ def experiment_parser(description: str, output: Path) -> ArgumentParser:
 def prepare(parser: ArgumentParser, experiments: Sequence[Experiment], size: Size, data: str | None) -> None:
     """Set up a process for experiments from a command line, and refuse data that some of them cannot read."""
     mpl.use("Agg")
-    if size == "quick":  # nearly all of whose time is compilation
-        jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]
-    if size == "quick" and data is not None:
-        parser.error("--data needs --full or --paper: the quick size has its own")
+    if size == "quick":
+        hasten_compilation()
+        if data is not None:
+            parser.error("--data needs --full or --paper: the quick size has its own")
     for name in sorted({each.setting(size).data for each in experiments}):
         try:
             read_set(name, data)

@@ -88,9 +88,14 @@ def call_main(main: Callable[..., Mapping[str, Figure]], parser: ArgumentParser)
     mpl.use("Agg")
     arguments = vars(parser.parse_args())
     output = arguments.pop("output")
-    if not arguments["full"]:  # nearly all of the time of a quick size is compilation
-        jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]
+    if not arguments["full"]:
+        hasten_compilation()
     save_figures(dict(main(**arguments)), output)
+
+
+def hasten_compilation() -> None:
+    """Let JAX leave out most optimisations: nearly all of the time of a quick size is compilation."""
+    jax.config.update("jax_disable_most_optimizations", True)  # type: ignore[no-untyped-call]
 
 
 def draw_split(images: Images, n_train: int, n_test: int, wrong: float, rng: np.random.Generator) -> Split:
