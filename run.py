@@ -2,6 +2,7 @@
 
     python3 run.py figures      draw the papers' figures into figures/
     python3 run.py test         run the tests
+    python3 run.py docs         build the documentation into docs/_build/html, and check its links
     python3 run.py peers        run the tests beside neural-tangents, in an environment of its own
     python3 run.py check        lint, format, types, import layers, pinned versions
     python3 run.py benchmarks   measure, into benchmarks/results/
@@ -136,6 +137,22 @@ def test(*arguments: str) -> None:
     run(MAIN.program("python"), "-m", "pytest", *parallel, *arguments, **ONE_THREAD)
 
 
+def docs(*arguments: str) -> None:
+    """Build the documentation, warnings as errors, and follow every link within it."""
+    built = ROOT / "docs" / "_build"
+    sphinx = ("-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "--jobs", "auto", *arguments)
+    run(
+        MAIN.program("python"),
+        *sphinx,
+        "--doctree-dir",
+        built / "doctrees",
+        ROOT / "docs",
+        built / "html",
+        **ONE_THREAD,
+    )
+    run(MAIN.program("python"), ROOT / "docs" / "check_links.py", built / "html")
+
+
 def peers(*arguments: str) -> None:
     """Run what is tested against neural-tangents itself, with the old jax that it needs."""
     make(PEERS)
@@ -189,7 +206,7 @@ def lock() -> None:
 
 def main(arguments: list[str]) -> None:
     """Run the task that the first argument names."""
-    tasks = {task.__name__: task for task in (figures, test, peers, check, benchmarks, lock)}
+    tasks = {task.__name__: task for task in (figures, test, docs, peers, check, benchmarks, lock)}
     if not arguments or arguments[0] not in tasks:
         sys.exit(__doc__)
     if arguments[0] != "lock":

@@ -1,4 +1,4 @@
-"""Plot of `results/scaling.json`, as `examples/fig_scaling.py` draws it, for the README."""
+"""Plot of `results/scaling.json`, as `examples/fig_scaling.py` draws it, for the documentation."""
 
 import runpy
 from pathlib import Path

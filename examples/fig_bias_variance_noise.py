@@ -1,4 +1,7 @@
-"""What bias and noise in a teacher cost its student: a better approximation of the Bayes probabilities mostly helps.
+"""Bias and noise in a teacher
+===========================
+
+What bias and noise in a teacher cost its student: a better approximation of the Bayes probabilities mostly helps.
 
 Menon et al. (2020), Figures 5 and 6: teachers (1 − α)·sigmoid(θ*ᵀx + σ²·ε) + α/2 (eq. 16) on the Gaussian classes with
 means ±0.3, and logistic regression (scikit-learn's, C = 1) on 100 points. What is called noise σ has the standard

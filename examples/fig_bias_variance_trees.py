@@ -1,4 +1,7 @@
-"""The best teacher balances bias and variance: forests of growing depth, and the trees that learn from them.
+"""Forests teach trees
+===================
+
+The best teacher balances bias and variance: forests of growing depth, and the trees that learn from them.
 
 Menon et al. (2020), Figures 3 and 4(a): teachers are forests of 3 trees, students trees of depth 4 on 100 points, and
 the Bayes probabilities are known. (a) mean squared error (MSE) of the teacher against its depth; (b) AUC of its

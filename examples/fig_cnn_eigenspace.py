@@ -1,4 +1,7 @@
-"""A convolutional network learns images; its student has the sharper bias, along the directions of image patches.
+"""The sharper bias of convolutional students
+==========================================
+
+A convolutional network learns images; its student has the sharper bias, along the directions of image patches.
 
 Figures 18, 21 and 23 of Nagarajan et al. (2023), with the settings of their Table 7: three convolutions of 100 filters
 of 6 x 6 pixels, each with max pooling, cross-entropy, Adam, a student that starts where its teacher started and learns

@@ -1,4 +1,7 @@
-"""A student goes along the top directions first, and more so than its teacher: Figures 19 to 21 of Nagarajan et al.
+"""Students exaggerate the bias of gradient flow
+=============================================
+
+A student goes along the top directions first, and more so than its teacher: Figures 19 to 21 of Nagarajan et al.
 
 A linear model on random ReLU features of handwritten digits, one image in five with a random label, is trained by
 gradient flow; its student learns its outputs from zero. Drawn is the exact solution: the length of the weights along

@@ -1,4 +1,7 @@
-"""One label weight for each round of self-distillation, estimated from one more fit, against a search over fixed ones.
+"""Estimated label weights
+=======================
+
+One label weight for each round of self-distillation, estimated from one more fit, against a search over fixed ones.
 
 Figure 5 of Borup & Andersen (2021) in small: a network with one hidden layer learns images of digits by the squared
 error of equation (18), with a penalty on its weights; and then again and again, from new weights each time, what was

@@ -1,4 +1,7 @@
-"""Bias and noise in a teacher of images: of equally biased ones, those nearer to a strong one teach better.
+"""Bias and noise in a teacher of images
+=====================================
+
+Bias and noise in a teacher of images: of equally biased ones, those nearer to a strong one teach better.
 
 Menon et al. (2020), Figure 4(b): a network with hidden layers of 128 and 10 units stands for the Bayes probabilities.
 Teachers are the network with bias α, the share of equal probabilities mixed into its own, and noise σ, which is added

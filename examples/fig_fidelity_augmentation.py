@@ -1,4 +1,7 @@
-"""What a student is shown beside the images of its teacher: what makes it better, and what more like its teacher.
+"""What a student is shown besides
+===============================
+
+What a student is shown beside the images of its teacher: what makes it better, and what more like its teacher.
 
 Figures 3, 5 (right), 8 and 12 of Stanton et al. (2021): students of an ensemble with the teacher's own crops and
 flips, at temperature 1 and 4, and with rotations, vertical flips, jitter of colours, all three, noise, images of

@@ -1,4 +1,7 @@
-"""Deeper teachers are less calibrated, and their students hardly notice.
+"""Teachers of growing depth
+=========================
+
+Deeper teachers are less calibrated, and their students hardly notice.
 
 Figure 1 of Menon et al. (2020): teachers of growing depth, their accuracy, log-loss and calibration error, and beside
 them the accuracy of one architecture of students. With perceptrons on Fashion-MNIST log-loss and calibration error

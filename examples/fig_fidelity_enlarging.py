@@ -1,4 +1,7 @@
-"""More images make a student agree more with its teacher; whether that makes it better is another matter.
+"""More images for the student
+===========================
+
+More images make a student agree more with its teacher; whether that makes it better is another matter.
 
 Figures 1 and 5 (left) of Stanton et al. (2021): students of one network and of an ensemble of three, on more and more
 images without labels; their accuracy, and how often they agree with their teacher on test images and on their own,

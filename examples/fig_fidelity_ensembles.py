@@ -1,4 +1,7 @@
-"""Larger ensembles are better teachers, up to a point, and easier to be like.
+"""Ensembles as teachers
+=====================
+
+Larger ensembles are better teachers, up to a point, and easier to be like.
 
 Figures 9, 10, 13 and 14 of Stanton et al. (2021) and figure 3 of Pham et al. (2022): teachers of 1 to 12 networks,
 students at two temperatures, with labels of growing weight, and of growing width. With perceptrons on Fashion-MNIST

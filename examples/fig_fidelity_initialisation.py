@@ -1,4 +1,7 @@
-"""A student that starts near its teacher ends there; from far away it ends in another place.
+"""Where a student starts
+======================
+
+A student that starts near its teacher ends there; from far away it ends in another place.
 
 Figure 6 of Stanton et al. (2021): students that start at `λ·teacher + (1 − λ)·random`, their agreement and loss at
 the end by λ; students from random weights by SGD and by Adam for ever longer; and the loss on planes through the

@@ -1,4 +1,7 @@
-"""A student of LeNet-5 comes to agree with its teacher on MNIST as it is shown more images without labels.
+"""Students of LeNet-5 on MNIST
+============================
+
+A student of LeNet-5 comes to agree with its teacher on MNIST as it is shown more images without labels.
 
 Figure 2 of Stanton et al. (2021): a teacher that was trained on 200 labelled images, and students of its own kind
 that are told what it says of more and more images, beside a student of another teacher. With all 60,000 images they

@@ -1,4 +1,7 @@
-"""Students on the images of their teacher, on others, or on both, and what they have of it.
+"""The teacher's images, others, or both
+=====================================
+
+Students on the images of their teacher, on others, or on both, and what they have of it.
 
 Figure 4 and figure 5 (middle) of Stanton et al. (2021): teachers on one half of the images, and students on this
 half, on the other, and on both, by the number of networks in the teacher and by the temperature. With LeNet-5 on

@@ -1,4 +1,7 @@
-"""Ridge, early stopping and distillation are filters that differ in where they cut.
+"""Ridge, early stopping and distillation as filters
+=================================================
+
+Ridge, early stopping and distillation are filters that differ in where they cut.
 
 (a) With the same effective degrees of freedom, ridge regression and gradient flow keep small eigenvalues in proportion
 to their size; every distillation without labels adds a power, and so cuts sharper. (b) Gradient descent follows the

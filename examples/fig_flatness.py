@@ -1,4 +1,7 @@
-"""Students of perceptrons are sharper than their teachers, not flatter; sharpness-aware minimisation is flatter.
+"""Are students flatter?
+=====================
+
+Students of perceptrons are sharper than their teachers, not flatter; sharpness-aware minimisation is flatter.
 
 Figures 4, 5, 7, 8 and 10 to 16 and tables 4 and 5 of Pham et al. (2022): trace and largest eigenvalue of the Hessian
 of the mean cross-entropy of the labels, its spectrum, its largest eigenvalues, and the loss on a random plane with

@@ -1,4 +1,7 @@
-"""A student of the Bayes probabilities needs fewer points than one of the labels: the fewer, the more they overlap.
+"""Bayes probabilities instead of labels
+=====================================
+
+A student of the Bayes probabilities needs fewer points than one of the labels: the fewer, the more they overlap.
 
 Menon et al. (2020), Figure 2: logistic regression (scikit-learn's, C = 1) on two Gaussian classes in 10 dimensions.
 Area under the ROC curve (AUC) on fresh points, and below the gain of Bayes probabilities over labels: against the

@@ -1,4 +1,7 @@
-"""Students against teachers in the logit-logit plot: where the teacher is unsure its student is unsurer still.
+"""Logits of students against teachers
+===================================
+
+Students against teachers in the logit-logit plot: where the teacher is unsure its student is unsurer still.
 
 Figures 5 to 9, 15 and 16 and Tables 3 and 4 of Nagarajan et al. (2023), for networks that train in seconds: stochastic
 gradient descent with Nesterov's momentum, a warm-up, two falls of the learning rate and weight decay, as in their

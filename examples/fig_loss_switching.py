@@ -1,4 +1,7 @@
-"""Students whose loss switches in the middle of training, from the teacher to the labels or from these to the teacher.
+"""Switching the loss in the middle
+================================
+
+Students whose loss switches in the middle of training, from the teacher to the labels or from these to the teacher.
 
 Figures 24 and 25 of Nagarajan et al. (2023), appendix E, with small networks and images of digits, a tenth of which
 have wrong labels in training: cross-entropy, a student that learns from the teacher alone at temperature 4, and label

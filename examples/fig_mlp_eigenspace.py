@@ -1,4 +1,7 @@
-"""A network with two hidden layers learns digits; its student has the sharper bias, in both of them.
+"""The sharper bias of a network's students
+========================================
+
+A network with two hidden layers learns digits; its student has the sharper bias, in both of them.
 
 Figures 18, 20 and 22 of Nagarajan et al. (2023), with the settings of their Table 7: 1,000 units in each hidden layer,
 cross-entropy, Adam, a student that starts where its teacher started and learns from the teacher alone at temperature 4.

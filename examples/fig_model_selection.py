@@ -1,4 +1,7 @@
-"""Choosing without a validation set: exact leave-one-out errors of every ridge and number of fits, on real data.
+"""Choosing without a validation set
+=================================
+
+Choosing without a validation set: exact leave-one-out errors of every ridge and number of fits, on real data.
 
 One row for each data set. Left: the leave-one-out error against the ridge, one curve for each number of fits with the
 best label weights for it; more fits are never worse there, so the circle marks the fewest that cannot be told from the

@@ -1,4 +1,7 @@
-"""A linear model on random features learns digits, a quarter with wrong labels; its student has the sharper bias.
+"""The sharper bias under wrong labels
+===================================
+
+A linear model on random features learns digits, a quarter with wrong labels; its student has the sharper bias.
 
 Figures 17 to 19 of Nagarajan et al. (2023), with the settings of their Table 7: cross-entropy, Adam, a student that
 starts where its teacher started and learns from the teacher alone at temperature 4. Drawn are the lengths of weights

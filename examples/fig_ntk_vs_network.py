@@ -1,4 +1,7 @@
-"""Networks of growing width against the closed form of their kernels, teachers and self-distilled students.
+"""Networks against their closed form
+==================================
+
+Networks of growing width against the closed form of their kernels, teachers and self-distilled students.
 
 A network with one hidden layer of ReLUs, in NTK parametrisation, learns images of digits by gradient descent on the
 squared loss; a student that starts where the teacher started learns what the teacher says of the same images.

@@ -1,4 +1,7 @@
-"""Can distillation help, and how much at most: risk against the ridge, and two problems where nothing else comes near.
+"""Can distillation help, and how much?
+====================================
+
+Can distillation help, and how much at most: risk against the ridge, and two problems where nothing else comes near.
 
 Risk figure, with the label weights of least risk for each ridge: (a) a signal whose energy is proportional to the
 eigenvalues, where ridge regression is the best filter and no chain of students improves on it; (b) a smooth signal,

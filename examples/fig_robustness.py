@@ -1,4 +1,7 @@
-"""A teacher that has seen a shift is robust to it; a student that has not does not inherit that from clean images.
+"""Is robustness inherited?
+========================
+
+A teacher that has seen a shift is robust to it; a student that has not does not inherit that from clean images.
 
 Figure 9 of Pham et al. (2022) with shifts that can be made here: a testbed of networks gives the line of accuracies
 on corrupted images against those on clean ones (on probit axes); a teacher that was trained on corrupted images as

@@ -1,4 +1,7 @@
-"""Rounds of self-distillation do not add up, and a chain together is no better than independent networks.
+"""Round after round
+=================
+
+Rounds of self-distillation do not add up, and a chain together is no better than independent networks.
 
 Tables 1 to 3 and figures 2 and 6 of Pham et al. (2022): a teacher and three students one after the other, at three
 weights of the labels, beside sharpness-aware minimisation; the accuracy of the networks of a chain together (a born-

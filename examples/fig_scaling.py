@@ -1,4 +1,7 @@
-"""How far each way to a model goes: seconds, memory and error against the number of points.
+"""How far each way to a model goes
+================================
+
+How far each way to a model goes: seconds, memory and error against the number of points.
 
 Drawn is what `python3 run.py benchmarks` measured last (`benchmarks/results/scaling.json`, or `--results FILE`): from
 points of 20 features to predictions at 1,000 others, on two threads. kdtheory's three spectra give a whole path, 20

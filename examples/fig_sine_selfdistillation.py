@@ -1,4 +1,7 @@
-"""Self-distillation regularises, and the ground-truth targets dampen it: Figures 2, 3 and 4 of Borup & Andersen (2021).
+"""Self-distillation of a sine
+===========================
+
+Self-distillation regularises, and the ground-truth targets dampen it: Figures 2, 3 and 4 of Borup & Andersen (2021).
 
 Eleven noisy points of a sine are distilled six times, with four choices of the label weights: (a) 0, which ends in the
 zero function; (b) 0.25, which ends in kernel ridge regression with a penalty four times as large; (c) each weight the

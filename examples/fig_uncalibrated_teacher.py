@@ -1,4 +1,7 @@
-"""A teacher's accuracy does not say what its student gains: distorted probabilities with the same decisions are worse.
+"""Distorted teachers
+==================
+
+A teacher's accuracy does not say what its student gains: distorted probabilities with the same decisions are worse.
 
 Menon et al. (2020), Figure 7: the Bayes probabilities u of the Gaussian classes with means ±0.3 are distorted to
 Ψ_α(u), which is on the same side of 1/2, and taught to logistic regression (scikit-learn's, C = 1) on 100 points.

@@ -1,4 +1,7 @@
-"""Choose how to self-distil a wide network before training one, by exact leave-one-out on its tangent kernel.
+"""Self-distil a wide network
+==========================
+
+Choose how to self-distil a wide network before training one, by exact leave-one-out on its tangent kernel.
 
 Two digits are told apart from labels of which a fifth are wrong. A network trained by the squared loss, with a penalty
 `ridge/2` on the squared distance of its parameters from where they began, is kernel ridge regression with its neural

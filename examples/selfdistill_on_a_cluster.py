@@ -1,4 +1,7 @@
-"""A self-distilled kernel ridge path on a Dask cluster, from points in a file that every worker opens itself.
+"""A path on a Dask cluster
+========================
+
+A self-distilled kernel ridge path on a Dask cluster, from points in a file that every worker opens itself.
 
     python examples/selfdistill_on_a_cluster.py                        # two processes of this machine
     dask scheduler --scheduler-file /shared/cluster.json &             # or: one scheduler,

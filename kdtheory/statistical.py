@@ -5,8 +5,8 @@ All quantities here are exact for a distribution of finitely many points x, each
 student on all L labels, and the Bayes probabilities `p*(x)`. Points of a sample stand for the distribution they come
 from. Every function costs O(n·L) for each teacher.
 
-The source is Menon et al. (2020), "Why distillation helps: a statistical perspective", with the corrections that the
-README lists.
+The source is Menon et al. (2020), "Why distillation helps: a statistical perspective", with the corrections of
+`docs/corrections.md`.
 """
 
 from __future__ import annotations
