@@ -17,7 +17,7 @@
     };
   };
 
-  /** Kernel ridge regression: 1/(d + λ), d/(d + λ), λ/(d + λ). Borup & Andersen (2021), eq. 2. */
+  /** Kernel ridge regression: 1/(d + λ), d/(d + λ), λ/(d + λ). Classical. */
   function ridgeModes(d, ridge) {
     return modesOf(d, (dk) => [1 / (dk + ridge), dk / (dk + ridge), ridge / (dk + ridge)]);
   }
@@ -77,7 +77,7 @@
   }
 
   /** What is kept of the largest mode over what is kept of the smallest, the product of all ratios R_k of neighbours;
-   * null where nothing is kept of the smallest. Borup & Andersen (2021), section 4.3.
+   * null where nothing is kept of the smallest. Borup & Andersen (2021), R_k^(τ).
    */
   function shrinkageRatio(modes) {
     const smallest = modes.shrinkage[modes.shrinkage.length - 1];
@@ -112,7 +112,9 @@
     return (squaredBias + variance) / signal.length;
   }
 
-  /** The best filter there is, θ²/(θ² + σ²) for simple eigenvalues, and its risk, below which no filter gets. Wiener. */
+  /** The best filter there is, θ²/(θ² + σ²) where no two eigenvalues are equal, and its risk, below which no filter gets.
+   * Wiener.
+   */
   function bestFilter(signal, noiseVariance) {
     const shrinkage = signal.map((theta) => {
       const energy = theta ** 2;

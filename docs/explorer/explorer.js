@@ -28,13 +28,13 @@
   for (const [who, value] of Object.entries(data.colors)) root.style.setProperty(`--kd-${who}`, value);
   const plots = window.kdtheoryPlots.create(root, data);
 
-  /* Numbers as text: seven characters or so, and all digits in an attribute. */
+  /* Numbers as text: five digits or so, and all of them in an attribute. */
 
   function written(value) {
     const size = Math.abs(value);
     let text;
     if (value !== 0 && (size < 1e-4 || size >= 1e5)) text = value.toExponential(2);
-    else text = value.toFixed(size < 10 ? 5 : Math.max(0, 5 - Math.floor(Math.log10(size))));
+    else text = value.toFixed(size < 1 ? 5 : 4 - Math.floor(Math.log10(size)));
     return text.replace("-", "−").replace("e+", "e");
   }
 
@@ -143,20 +143,24 @@
 
   function whyNoLimit() {
     const [low, high] = forms.limitInterval(d, state.ridge).map(written);
-    return `the limit exists for label weights above ${low} and below ${high}`;
+    return `label weights must be above ${low} and below ${high}`;
+  }
+
+  function compared(loss, teacherLoss) {
+    const ratio = loss / teacherLoss;
+    if (Math.abs(ratio - 1) < 5e-4) return "that of the teacher";
+    if (ratio >= 2) return `${written(ratio)} times the teacher’s ${written(teacherLoss)}`;
+    return `${Math.abs(100 * (ratio - 1)).toPrecision(2)} % ${ratio < 1 ? "below" : "above"} the teacher’s ${written(teacherLoss)}`;
   }
 
   function describeFits(fits, limit, floor) {
     const [teacher, student] = [fits[0], fits[fits.length - 1]];
-    const change = (100 * Math.abs(student.loss - teacher.loss)) / teacher.loss;
-    const side = student.loss <= teacher.loss ? "below" : "above";
     const sentences = [
       fits.length === 1
         ? `The teacher alone has the loss ${written(teacher.loss)}.`
-        : `Fit ${fits.length} has the loss ${written(student.loss)}, ` +
-          (change < 0.05 ? "that of the teacher." : `${change.toPrecision(2)} % ${side} the teacher’s ${written(teacher.loss)}.`),
-      `Its expected risk is ${written(student.risk)}, and no filter gets below ${written(floor)}.`,
-      limit ? `The limit of all fits has the loss ${written(limit.loss)}.` : `There is no limit: ${whyNoLimit()} only.`,
+        : `Fit ${fits.length} has the loss ${written(student.loss)}, ${compared(student.loss, teacher.loss)}.`,
+      `Its expected risk is ${written(student.risk)}; no filter gets below ${written(floor)}.`,
+      limit ? `The limit of all fits has the loss ${written(limit.loss)}.` : `There is no limit: ${whyNoLimit()}.`,
     ];
     return sentences.join(" ");
   }
@@ -194,7 +198,7 @@
     drawings.set("drawFlow", { names: [top, bottom], stopped: pairTeacher(stop), stop, teacher: pairTeacher, student: pairStudent, marks });
     if (ratio === null) return `${why[0].toUpperCase()}${why.slice(1)}.`;
     return (
-      `When the student has learned as much along direction ${top} as its teacher had at time ${time}, it has learned ` +
+      `When the student has learned as much along direction ${top} as its teacher had at time ${written(time)}, it has learned ` +
       `only ${written(ratio)} times as much along direction ${bottom}: it exaggerates what its teacher was better at.`
     );
   }
@@ -240,9 +244,9 @@
 
   const due = new Set();
   const drawings = new Map();
+  const words = {};
   let frame = 0;
   let quiet = 0;
-  const words = {};
 
   /** Numbers at once, then one plot in every frame, so that no frame takes long; the one that waited longest first. */
   function render() {
@@ -265,10 +269,10 @@
     for (const [id, text] of Object.entries(words)) {
       if (element(id).textContent !== text) element(id).textContent = text;
     }
-    if (writtenHash !== hashOf(state)) {
-      writtenHash = hashOf(state);
-      const bare = window.location.pathname + window.location.search;
-      window.history.replaceState(null, "", isStart() ? bare : `#${writtenHash}`);
+    const { hash, pathname, search } = window.location;
+    const wanted = isStart() ? "" : `#${hashOf(state)}`;
+    if (hash !== wanted && (wanted || namesIn(hash).length)) {
+      window.history.replaceState(null, "", wanted || pathname + search);
     }
   }
 
@@ -299,7 +303,7 @@
     const select = element(name);
     d.forEach((value, k) => {
       const possible = name === "top" ? k < d.length - 1 : k > 0;
-      if (possible) select.add(new Option(`${k + 1} (d = ${value.toFixed(3)})`, String(k + 1)));
+      if (possible) select.add(new Option(`${k + 1} (d = ${value.toFixed(2)})`, String(k + 1)));
     });
     select.addEventListener("change", () => {
       set(name, Number(select.value));
@@ -321,9 +325,15 @@
     return Object.keys(data.start).every((name) => state[name] === data.start[name]);
   }
 
+  function namesIn(hash) {
+    const given = new URLSearchParams(hash.slice(1));
+    return Object.keys(data.start).filter((name) => given.has(name));
+  }
+
+  /** Take the state from an address that holds one; what is missing or no number is as at the start. */
   function readHash() {
     const given = new URLSearchParams(window.location.hash.slice(1));
-    const names = Object.keys(data.start).filter((name) => given.has(name));
+    const names = namesIn(window.location.hash);
     if (names.length === 0) return;
     Object.assign(state, data.start);
     for (const name of names) {
@@ -332,7 +342,6 @@
     }
   }
 
-  let writtenHash = hashOf(state);
   window.addEventListener("hashchange", () => {
     readHash();
     changed(Object.keys(state));
