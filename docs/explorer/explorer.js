@@ -198,7 +198,7 @@
     drawings.set("drawFlow", { names: [top, bottom], stopped: pairTeacher(stop), stop, teacher: pairTeacher, student: pairStudent, marks });
     if (ratio === null) return `${why[0].toUpperCase()}${why.slice(1)}.`;
     return (
-      `When the student has learned as much along direction ${top} as its teacher had at time ${written(time)}, it has learned ` +
+      `When the student has learned as much along direction ${top} as its teacher had at time ${Number(time.toPrecision(5))}, it has learned ` +
       `only ${written(ratio)} times as much along direction ${bottom}: it exaggerates what its teacher was better at.`
     );
   }

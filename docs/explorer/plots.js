@@ -119,7 +119,7 @@
 
     function drawRisk({ ridges, risks, floor, ridge, now, scale }) {
       const top = 1.25 * scale;
-      const inside = now.map((value) => Math.min(value, top * 0.985));
+      const inside = now.map((value) => Math.min(value, top * 0.96));
       const symbols = now.map((value) => (value > top ? "triangle-up" : "circle"));
       const colors = [color("teacher"), color("student")].slice(0, now.length);
       draw(
