@@ -18,7 +18,7 @@ from kdtheory.figures import STUDENT, TEACHER
 from kdtheory.problems import sine_problem
 
 SOURCE = Path(__file__).resolve().parent / "explorer"
-STYLES = ("explorer.css",)
+STYLES = ("explorer.css", "legend.css")
 SCRIPTS = ("plotly.min.js", "data.js", "closed_forms.js", "plots.js", "explorer.js")
 """In the order in which a page loads them."""
 
