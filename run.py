@@ -4,6 +4,7 @@
     python3 run.py test         run the tests
     python3 run.py docs         build the documentation into docs/_build/html, and check its links
     python3 run.py peers        run the tests beside neural-tangents, in an environment of its own
+    python3 run.py release      build wheel and sdist into dist/, and install them with every extra
     python3 run.py check        lint, format, types, import layers, pinned versions
     python3 run.py benchmarks   measure, into benchmarks/results/
     python3 run.py lock         pin the newest versions into constraints/
@@ -19,6 +20,7 @@ import argparse
 import hashlib
 import importlib.util
 import os
+import shutil
 import ssl
 import subprocess
 import sys
@@ -160,6 +162,24 @@ def peers(*arguments: str) -> None:
     run(PEERS.program("python"), "-m", "pytest", *files, *arguments, **ONE_THREAD)
 
 
+def release(*arguments: str) -> None:
+    """Build the wheel and the sdist, and try the wheel with every extra, or with those given, in empty environments."""
+    import tomllib  # which older Pythons lack, that do not get here
+
+    built, empty = ROOT / "dist", ROOT / "build" / "release"
+    shutil.rmtree(built, ignore_errors=True)
+    uv("build", "--quiet", "--no-build-isolation", "--python", MAIN.folder, "--out-dir", built, ROOT)
+    (wheel,), (sdist,) = built.glob("*.whl"), built.glob("*.tar.gz")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    large = {"torch": "gigabytes", "neural-tangents": "has an environment of its own"}
+    for extra in arguments or ("", *(name for name in extras if name not in large)):
+        uv("venv", "--quiet", "--clear", "--python", MAIN.program("python"), empty)
+        what = f"kdtheory[{extra}] @ {wheel.as_uri()}" if extra else str(wheel)
+        uv("pip", "install", "--quiet", "--python", empty, what)
+        run(empty / BINARIES / "python", "-P", ROOT / "tests" / "installation.py", extra, KDTHEORY_AT=str(empty))
+    print(f"{wheel.name} and {sdist.name} are in {built}")
+
+
 def check(*arguments: str) -> None:
     """Run everything that reads the code without running it."""
     run(MAIN.program("ruff"), "check", *arguments)
@@ -206,7 +226,7 @@ def lock() -> None:
 
 def main(arguments: list[str]) -> None:
     """Run the task that the first argument names."""
-    tasks = {task.__name__: task for task in (figures, test, docs, peers, check, benchmarks, lock)}
+    tasks = {task.__name__: task for task in (figures, test, docs, peers, release, check, benchmarks, lock)}
     if not arguments or arguments[0] not in tasks:
         sys.exit(__doc__)
     if arguments[0] != "lock":

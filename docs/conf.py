@@ -91,6 +91,12 @@ def leave_out_routing(app: object, what: str, name: str, *others: object) -> boo
     return True if name.startswith("set_") and name.endswith("_request") else None
 
 
+def end_doctests(app: object, docname: str, source: list[str]) -> None:
+    """Leave out the blank line with which a doctest has to end."""
+    source[0] = source[0].replace("\n\n```\n", "\n```\n")
+
+
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
+    app.connect("source-read", end_doctests)
     app.connect("autodoc-skip-member", leave_out_routing)
