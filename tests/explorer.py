@@ -177,7 +177,7 @@ class Explorer:
             self.open()
         self.page.evaluate("document.documentElement.dataset.theme = 'light'")
         self.page.evaluate("document.getElementById('kd-reset').click()")
-        self.settle()
+        self.settle(2)
 
     def open(self, fragment=""):
         self.page.goto("about:blank")

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 import pytest
 
-from kdtheory import selfdistill_grid, wiener_filter
+from kdtheory import in_sample_risk, selfdistill_grid, wiener_filter
 from tests.explorer import EXTREMES, PROBLEM, SIGNAL, SPECTRUM, Explorer, State, numbers, random_states
 
 pytest.importorskip("matplotlib")
@@ -96,7 +96,7 @@ def test_the_first_view_shows_the_published_losses(explorer):
 
 
 def test_every_number_is_that_of_the_package(explorer):
-    for state in [State(weight=0.0), *EXTREMES, *random_states(25)]:
+    for state in [State(weight=0.0), *EXTREMES, *random_states(16)]:
         explorer.set(state, frames=2)
         assert_shows(explorer, state)
         text = explorer.page.inner_text("#kd-explorer")
@@ -135,7 +135,9 @@ def test_every_curve_is_that_of_the_package(explorer, state):
     assert risk["teacher"][1] == pytest.approx(risks[:, 0], rel=1e-9)
     assert risk[last][1] == pytest.approx(risks[:, -1], rel=1e-9)
     assert risk["floor"][1] == pytest.approx([best.floor] * 2, rel=1e-9)
-    assert risk["current ridge"][0] == [state.ridge] * 2
+    assert risk["current ridge"][0] == risk["at the current ridge"][0] == [state.ridge] * 2
+    at_ridge = in_sample_risk(SPECTRUM, SIGNAL, path, noise_variance=sigma2).total
+    assert risk["at the current ridge"][1] == pytest.approx(at_ridge[[0, -1]], rel=1e-9)
 
     flow = explorer.curves("flow")
     times = np.append(10.0 ** (-3.0 + np.arange(160) / 32.0), 1e6)
@@ -146,8 +148,21 @@ def test_every_curve_is_that_of_the_package(explorer, state):
         state.trajectories(before).teacher.shrinkage[:, pair], rel=1e-9
     )
     assert np.transpose(flow["teacher, had it gone on"])[-1] == pytest.approx(run.teacher.shrinkage[-2, pair], rel=1e-9)
+    now = state.trajectories([state.time, state.stop])
+    for name, place in [
+        ("teacher at t", now.teacher.shrinkage[0, pair]),
+        ("student at t", now.student.shrinkage[0, pair]),
+        ("teacher when stopped, where the student ends", now.stopped_teacher.shrinkage[pair]),
+    ]:
+        assert np.ravel(flow[name]) == pytest.approx(place, rel=1e-9)
+    assert np.ravel(flow["student when even"]) == pytest.approx(np.transpose(flow["even"])[1], rel=1e-15)
     assert flow["even"][0][0] == pytest.approx(flow["even"][0][1], rel=1e-9)
     assert flow["even"][1][1] < flow["even"][1][0]
+
+
+def test_the_best_filter_keeps_nothing_of_a_mode_with_neither_signal_nor_noise(explorer):
+    best = explorer.page.evaluate("kdtheoryClosedForms.bestFilter([0, 2], 0)")
+    assert best == {"shrinkage": [0, 1], "floor": 0}
 
 
 def test_sliders_obey_the_keyboard(explorer):
@@ -277,7 +292,7 @@ def test_nothing_overflows_and_nothing_jumps(explorer, width):
     explorer.settle()
     places = "() => [...document.querySelectorAll('.kd-plot, .kd-controls')].map(e => e.getBoundingClientRect().top)"
     first = page.evaluate(places)
-    for state in (State(), State(ridge=1e-4, weight=2.5, fits=20, noise=2.0, time=0.0), State(fits=1, noise=0.0)):
+    for state in (State(ridge=1e-4, weight=2.5, fits=20, noise=2.0, time=0.0), State(fits=1, noise=0.0)):
         explorer.set(state)
         page.evaluate("window.scrollTo(0, 0)")
         page.wait_for_timeout(300)
