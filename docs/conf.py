@@ -27,7 +27,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "extensions.gallery_files",
-    "extensions.mathml",
+    "extensions.mathjax",
     "extensions.command_reference",
     "extensions.explorer",
 ]
@@ -40,7 +40,6 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_inline"
 myst_heading_anchors = 3
 
 default_role = "py:obj"  # what is no name is shown as code
-html_math_renderer = "mathml"
 
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints = "none"  # numpydoc's sections say them in words

@@ -34,17 +34,20 @@ def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any])
     return "\n".join(shown)
 
 
+FIRST = ("fig_idea.py", "fig_sine_selfdistillation.py")
+
+
 class TheoryFirst:
-    """Order of the gallery: closed forms, then networks, then scripts without a figure, each by name."""
+    """Order of the gallery: the idea, closed forms, networks, scripts without a figure, each by name."""
 
     def __init__(self, source_folder: str) -> None:
         self.folder = Path(source_folder)
 
-    def __call__(self, name: str) -> tuple[bool, bool, str]:
+    def __call__(self, name: str) -> tuple[bool, bool, bool, str]:
         """Key of a script."""
         text = (self.folder / name).read_text(encoding="utf-8")
         networks = any(f"kdtheory.{package}" in text for package in ("nets", "experiments", "figures.images"))
-        return not name.startswith("fig_"), networks, name
+        return not name.startswith("fig_"), name not in FIRST, networks, name
 
 
 def leave_out_files(app: Sphinx, docname: str, source: list[str]) -> None:
