@@ -55,7 +55,7 @@ def drawn():
         if name not in cache:
             size = {"trials": OF_TRIALS[name]} if name in OF_TRIALS else {}
             with jax.enable_x64(False):  # as from a shell, where single precision is faster
-                cache[name] = load_example(name).main(**size), capsys.readouterr().out
+                cache[name] = load_example(name).main(**size).figures, capsys.readouterr().out
             plt.close("all")  # which pyplot would keep and warn of
         return cache[name]
 

@@ -103,8 +103,9 @@ def test_trials_in_a_folder_are_not_repeated(tmp_path, monkeypatch):
 def test_a_size_that_an_experiment_has_not_is_its_full_one(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     without = Experiment("toy", {name: SIZES[name] for name in ("quick", "full")}, measure, claims, draw)
-    figures = run_and_draw(without, "paper")
-    assert list(figures) == ["toy"]
+    made = run_and_draw(without, "paper")
+    assert list(made.figures) == ["toy"]
+    assert [(row.published, row.verdict) for row in made.numbers] == [("> 0", "contradicted")]
     assert capsys.readouterr().out == (
         "Someone (2020), Fig. 1: it is positive\n  -0.9950 ± 0.0050 units on shift -1: contradicted\n"
     )

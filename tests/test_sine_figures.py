@@ -19,7 +19,7 @@ def example():
 
 @pytest.fixture(scope="module")
 def figures(example):
-    yield example.main()
+    yield example.main().figures
     plt.close("all")
 
 
