@@ -10,14 +10,17 @@ import typer
 
 import kdtheory
 from kdtheory.command_line._errors import one_line_errors
+from kdtheory.command_line.reproduce import reproduce
 
 app = typer.Typer(
-    help="Closed forms for knowledge distillation, and the comparison of students with their teachers.",
-    add_completion=False,
+    help="Closed forms for knowledge distillation, the papers' figures, and how students compare with teachers.",
+    add_completion=True,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.command()(reproduce)
 
 _FILE = "a .npy file, a .npz file (or FILE:NAME for one of its arrays) or a .csv file"
 

@@ -99,10 +99,10 @@ class Claim:
     def reproduced(self) -> Reproduced:
         """Give the claim as a row of a table of published numbers."""
         return Reproduced(
-            f"{self.statement} ({self.setting})",
+            self.statement,
             self.mean,
             "> 0",
-            self.source,
+            f"{self.source}; here {self.setting}",
             error=self.error,
             verdict=self.verdict(),
         )
