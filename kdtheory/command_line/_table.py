@@ -44,10 +44,9 @@ def summary(numbers: Numbers) -> Group:
         for source, some in groupby(rows, key=lambda row: row.source):
             table = _table()
             for row in some:
+                quantity = Padding(Text(row.quantity), (0, 0, 0, 2))
                 verdict = Text(row.verdict, style=_STYLES.get(row.verdict, "yellow"))
-                table.add_row(
-                    Padding(Text(row.quantity), (0, 0, 0, 2)), Text(row.published), Text(written(row)), verdict
-                )
+                table.add_row(quantity, Text(row.published), Text(written(row)), verdict)
             parts += [Padding(Text(source, style="italic dim"), (0, 0, 0, 1)), table]
         if rows:
             parts.append(Text())
@@ -58,7 +57,7 @@ def _table() -> Table:
     """Give an empty table with the columns that all of them share."""
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(ratio=1)
-    for width in (11, 15, 14):
+    for width in (11, 16, 14):
         table.add_column(width=width)
     return table
 

@@ -93,6 +93,7 @@ def _reproduce(
     """Draw targets, write what is complete into the folder at once, and give the exit code."""
     from kdtheory.command_line import _table  # what is below takes long to load, which a mistake need not
     from kdtheory.command_line._drawing import Job, run_all
+    from kdtheory.reproduced import OPEN
 
     size = "full" if full else "quick"
     at_once = min(n_processes, len(chosen))
@@ -130,6 +131,8 @@ def _reproduce(
     if any(numbers_of.values()):
         console.print(_table.summary(numbers_of))
         console.print(_table.counted(numbers_of))
+        if not full and any(row.verdict == OPEN for rows in numbers_of.values() for row in rows):
+            console.print("Quick sizes have few trials: most claims about networks need --full to be decided.")
     without = [name for name, rows in numbers_of.items() if not rows]
     if without:
         console.print(f"Nothing published to compare with: {', '.join(without)}")
