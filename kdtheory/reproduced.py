@@ -87,9 +87,10 @@ class Reproduced:
     def difference(self) -> float | None:
         """What is found here less what is published; None where that is no number."""
         try:
-            return self.here - float(self.published)
+            difference = self.here - float(self.published)
         except ValueError:
             return None
+        return difference if np.isfinite(difference) else None
 
     @property
     def is_met(self) -> bool:
