@@ -141,3 +141,11 @@ def test_scaling_draws_what_was_measured(drawn, capsys):
     line = next(line for line in figures["scaling"].axes[0].lines if line.get_label() == "Lanczos")
     assert line.get_ydata()[-1] == last["seconds"]
     assert f"{last['seconds']:.2f}" in next(row for row in printed.splitlines() if row.startswith("Lanczos"))
+
+
+def test_the_ratio_held_against_the_theorem_is_the_largest_of_all_panels(drawn, capsys):
+    dots = [axes.lines[-2:] for axes in drawn("fig_eigenspace", capsys)[0]["eigenspace"].axes]
+    ratios = [student.get_ydata()[0] / teacher.get_ydata()[0] for teacher, student in dots]
+    (row,) = drawn.numbers("fig_eigenspace", capsys)
+    np.testing.assert_allclose(row.here, max(ratios), rtol=1e-9)
+    assert row.verdict == "reproduced"

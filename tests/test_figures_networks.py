@@ -218,3 +218,70 @@ def test_students_are_unsurer_and_farther_away_where_the_teacher_is_unsure_and_s
         means = axes.lines[0].get_ydata()
         np.testing.assert_allclose(np.mean(means), np.mean(axes.collections[0].get_offsets()[:, 1]), rtol=1e-6)
         assert sign * (means[-1] - means[0]) > 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("fig_noisy_random_features", ["features"]),
+        ("fig_mlp_eigenspace", ["first layer", "second layer"]),
+        ("fig_cnn_eigenspace", ["first layer", "second layer"]),
+    ],
+)
+def test_shares_slopes_and_confidence_held_against_the_paper_are_those_that_are_printed(name, layers, drawn, capsys):
+    printed = drawn(name, capsys)[1]
+    rows = {row.quantity: row.here for row in drawn.numbers(name, capsys)}
+    for layer in layers:
+        share = finding(printed, f"{layer}: share of pairs where the student is more biased")
+        np.testing.assert_allclose(
+            rows.pop(f"{layer}: share of pairs of directions in which the student is more biased"), share, atol=6e-4
+        )
+    for part, where in (("train", "training"), ("test", "new")):
+        slope = finding(printed, f"slope of the bottom quarter in the logit-logit plot, {part}")
+        np.testing.assert_allclose(rows.pop(f"slope where the teacher is least sure, {where} images"), slope, atol=6e-4)
+    if name == "fig_noisy_random_features":
+        line = next(line for line in printed.splitlines() if "confidence, wrong labels" in line)
+        teacher, student = (float(part.split()[-1]) for part in line.split(" ± ")[:2])
+        change = rows.pop("confidence in wrong labels, student less teacher")
+        np.testing.assert_allclose(change, student - teacher, atol=2e-3)
+    assert not rows
+
+
+def test_slopes_held_against_the_tables_are_those_that_are_printed(drawn, capsys):
+    printed = drawn("fig_logit_logit", capsys)[1]
+    rows = {row.quantity: row for row in drawn.numbers("fig_logit_logit", capsys)}
+    for pair, table in (("same network", "Table 3"), ("smaller student", "Table 4")):
+        line = next(line for line in printed.splitlines() if line.startswith(pair))
+        low_train, _, low_test, _ = (float(part.split()[-1]) for part in line.split(" ± ")[:4])
+        for where, slope in (("training", low_train), ("new", low_test)):
+            row = rows[f"{pair}: slope where the teacher is least sure, {where} images"]
+            np.testing.assert_allclose(row.here, slope, atol=6e-3)
+            assert table in row.source
+
+
+def test_what_switches_change_is_the_difference_of_the_accuracies_that_are_printed(drawn, capsys):
+    printed = drawn("fig_loss_switching", capsys)[1]
+    rows = [row for row in drawn.numbers("fig_loss_switching", capsys) if row.quantity.startswith("accuracy")]
+    lines = [
+        re.split(r"  +", line) for line in printed.splitlines() if line.startswith(("interpolating  ", "stopped early"))
+    ]
+
+    def end(teacher, student):
+        return next(float(line[3].split()[0]) for line in lines if line[0] == teacher and line[1].startswith(student))
+
+    middle = sorted({line[1].split()[-1] for line in lines if "at step" in line[1]}, key=int)[1]
+    expected = [
+        end(teacher, f"to {to} at step {middle}") - end(teacher, before)
+        for to, before in (("the labels", "the teacher alone"), ("the teacher", "the labels alone"))
+        for teacher in ("interpolating", "stopped early")
+    ]
+    np.testing.assert_allclose([row.here for row in rows], expected, atol=2e-4)
+
+
+def test_numbers_of_fits_are_exact_and_the_difference_of_accuracies_is_that_of_the_last_round(drawn, capsys):
+    figures, _ = drawn("fig_estimated_label_weight", capsys)
+    accuracy, estimate, search = drawn.numbers("fig_estimated_label_weight", capsys)
+    axes = figures["estimated_label_weight"].axes[1]
+    fixed = [line.get_ydata()[-1] for line in axes.lines if line.get_label().startswith(r"$\alpha")]
+    np.testing.assert_allclose(accuracy.here, axes.containers[0].lines[0].get_ydata()[-1] - max(fixed), atol=1e-12)
+    assert (estimate.here, estimate.published, search.here, search.published) == (5.0, "5", 21.0, "21")

@@ -174,3 +174,55 @@ def test_fashion_mnist_is_read_from_a_folder(tmp_path, monkeypatch):
     np.testing.assert_array_equal(images.y_test, labels["y_test"])
     few = images.head(12, 7, n_student=3)
     assert (len(few.X), len(few.y), len(few.X_test), len(few.y_test), few.n_student) == (12, 12, 7, 7, 3)
+
+
+def found(drawn, name, capsys):
+    """Numbers beside published ones, by quantity."""
+    return {row.quantity: row for row in drawn.numbers(name, capsys)}
+
+
+def test_gains_held_against_other_trials_are_those_that_are_drawn(drawn, capsys):
+    example, rows = load_example("fig_gaussian_bayes_teacher"), found(drawn, "fig_gaussian_bayes_teacher", capsys)
+    panels = np.reshape(drawn("fig_gaussian_bayes_teacher", capsys)[0]["gaussian_bayes_teacher"].axes, (2, 3))[1]
+    printed, informative, approaching = (curves_of(axes)["gain"] for axes in panels)
+    for size, gain in zip(example.SIZES, informative, strict=True):
+        np.testing.assert_allclose(rows[f"gain, means ±0.3, {size:,} points"].here, gain)
+    for mean, gain in zip(example.MEANS, approaching, strict=True):
+        np.testing.assert_allclose(rows[f"gain, 100 points, means ±{mean:g}"].here, gain)
+    as_printed = rows["gain in AUC of Bayes probabilities, 100 points, means ±1 as printed"]
+    np.testing.assert_allclose(as_printed.here, printed[3])
+    assert abs(as_printed.here) < 1e-4
+    assert as_printed.verdict == "not as printed"
+    fewer = rows["gain for 20 points less that for 1,000, means ±0.3"].here
+    np.testing.assert_allclose(fewer, informative[1] - informative[5])
+    closer = rows["gain at means ±0.1 less that at ±0.5, 100 points"].here
+    np.testing.assert_allclose(closer, approaching[1] - approaching[4])
+
+
+def test_errors_and_scores_held_against_other_trials_are_those_that_are_drawn(drawn, capsys):
+    rows = found(drawn, "fig_bias_variance_trees", capsys)
+    errors, scores, _ = drawn("fig_bias_variance_trees", capsys)[0]["bias_variance_trees"].axes
+    depths = load_example("fig_bias_variance_trees").DEPTHS
+    for axes, what in ((errors, "teacher's MSE"), (scores, "student's AUC")):
+        few, many = curves_of(axes).values()
+        here = [rows[f"{what}, depth {depth}, 10,000 points"].here for depth in depths]
+        np.testing.assert_allclose(here, many)
+        if axes is errors:
+            printed = rows["depth of the least error, teachers with 100 points as printed"]
+            assert (printed.here, printed.verdict) == (depths[np.argmin(few)], "not as printed")
+    rows = found(drawn, "fig_uncalibrated_teacher", capsys)
+    losses = curves_of(drawn("fig_uncalibrated_teacher", capsys)[0]["uncalibrated_teacher"].axes[1])
+    here = [row.here for quantity, row in rows.items() if quantity.startswith("AUC of the student, distortion")]
+    np.testing.assert_allclose(np.subtract(here, here[0]), losses["distorted probabilities"], atol=1e-12)
+    np.testing.assert_allclose(rows["student's AUC, distortion 30 less none"].here, here[-1] - here[0])
+    assert rows["largest distorted probability by the printed formula"].here == 1.5
+
+
+def test_rank_correlations_held_against_the_paper_are_those_that_are_printed(drawn, capsys):
+    rows = found(drawn, "fig_bias_variance_noise", capsys)
+    printed = next(line for line in drawn("fig_bias_variance_noise", capsys)[1].splitlines() if "all teachers" in line)
+    of_means = rows["rank correlation of the teacher's MSE and the student's AUC, of means"].here
+    np.testing.assert_allclose(of_means, float(printed.split(":")[1].split(",")[0]), atol=6e-4)
+    rows = found(drawn, "fig_fashion_mnist", capsys)
+    assert rows["the same among teachers of equal bias"].here < -0.9
+    assert rows["rank correlation of the teacher's MSE and the student's AUC"].verdict == "reproduced"

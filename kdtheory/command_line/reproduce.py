@@ -35,7 +35,7 @@ def reproduce(
     targets: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="TARGET...",
+            metavar="TARGET",
             help="What to reproduce, or `all`; nothing lists what there is.",
             autocompletion=complete_target,
             show_default=False,
@@ -93,7 +93,7 @@ def _reproduce(
     """Draw targets, write what is complete into the folder at once, and give the exit code."""
     from kdtheory.command_line import _table  # what is below takes long to load, which a mistake need not
     from kdtheory.command_line._drawing import Job, run_all
-    from kdtheory.reproduced import OPEN
+    from kdtheory.reproduced import CLAIM, OPEN
 
     size = "full" if full else "quick"
     at_once = min(n_processes, len(chosen))
@@ -131,7 +131,10 @@ def _reproduce(
     if any(numbers_of.values()):
         console.print(_table.summary(numbers_of))
         console.print(_table.counted(numbers_of))
-        if not full and any(row.verdict == OPEN for rows in numbers_of.values() for row in rows):
+        found = [row for rows in numbers_of.values() for row in rows]
+        if any(row.published == CLAIM for row in found):
+            console.print(f"{CLAIM} is a claim in words: the number is positive where it holds.")
+        if not full and any(row.verdict == OPEN for row in found):
             console.print("Quick sizes have few trials: most claims about networks need --full to be decided.")
     without = [name for name, rows in numbers_of.items() if not rows]
     if without:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from kdtheory.reproduced import CONTRADICTED, OPEN, REPRODUCED, Reproduced, judge, require_trials
+from kdtheory.reproduced import CLAIM, CONTRADICTED, OPEN, REPRODUCED, Reproduced, judge, require_trials
 
 READING = """A number is positive where its claim holds, with its standard error over trials; reproduced or contradicted
 where the interval of Student's t, at 95 % and not corrected for the number of claims, lies on one side of zero."""
@@ -101,7 +101,7 @@ class Claim:
         return Reproduced(
             self.statement,
             self.mean,
-            "> 0",
+            CLAIM,
             f"{self.source}; here {self.setting}",
             error=self.error,
             verdict=self.verdict(),
