@@ -11,7 +11,7 @@ import re
 import signal
 import traceback
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -70,7 +70,7 @@ class Outcome:
         return not (self.missing or self.mistake or self.failure)
 
 
-def run_all(jobs: Sequence[Job], n_processes: int) -> Iterator[tuple[int, Outcome | None]]:
+def run_all(jobs: Sequence[Job], n_processes: int) -> Generator[tuple[int, Outcome | None]]:
     """Run scripts in processes, and kill these if this one is interrupted.
 
     Parameters

@@ -7,20 +7,18 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from kdtheory.command_line._errors import fail, one_line_errors
-from kdtheory.command_line._progress import shown
 from kdtheory.command_line._targets import ALL, Target, choose, find_targets
 
 if TYPE_CHECKING:
     from kdtheory.command_line._drawing import Outcome
+    from kdtheory.reproduced import Reproduced
 
 INTERRUPTED = 130
 
@@ -71,6 +69,9 @@ def reproduce(
 
 
 def _list(targets: Sequence[Target]) -> None:
+    from rich.console import Console  # which other commands need not load
+    from rich.table import Table
+
     table = Table.grid(padding=(0, 2))
     for target in targets:
         table.add_row(target.name, target.title)
@@ -90,58 +91,76 @@ def _check(full: bool, data: str | None, jobs: int) -> None:
 def _reproduce(
     chosen: Sequence[Target], full: bool, data: str | None, n_processes: int, out: Path, staging: Path
 ) -> int:
-    """Draw targets, write what is complete into the folder at once, and give the exit code."""
-    from kdtheory.command_line import _table  # what is below takes long to load, which a mistake need not
-    from kdtheory.command_line._drawing import Job, run_all
-    from kdtheory.reproduced import CLAIM, OPEN
+    """Draw targets, move what is complete into the folder, and give the exit code."""
+    from kdtheory.command_line._drawing import Job, run_all  # which take long to load, and a mistake need not
+    from kdtheory.command_line._progress import shown
+    from kdtheory.command_line._table import as_csv
 
-    size = "full" if full else "quick"
     at_once = min(n_processes, len(chosen))
-    options = [f"--{size}", "--jobs", str(n_processes // at_once), *(["--data", data] if data else [])]
+    options = [
+        "--full" if full else "--quick",
+        "--jobs",
+        str(n_processes // at_once),
+        *(["--data", data] if data else []),
+    ]
     if full:
         options += ["--results", str(out / "trials")]  # so that experiments that are stopped go on where they were
-    folders = [staging / target.name for target in chosen]
-    jobs = [
-        Job(target.path, (*options, "--output", str(folder)), full)
-        for target, folder in zip(chosen, folders, strict=True)
-    ]
+    jobs = [Job(each.path, (*options, "--output", str(staging / each.name)), may_be_wrong=full) for each in chosen]
     outcomes: dict[str, Outcome] = {}
-    with shown(len(chosen)) as show:
-        for number, outcome in run_all(jobs, at_once):
+    with shown(len(chosen)) as show, closing(run_all(jobs, at_once)) as running:
+        for number, outcome in running:
             target = chosen[number]
-            if outcome is None:
-                show(target.name, None)
-                continue
-            if outcome.is_done:
-                figures = sorted(file.name for file in folders[number].iterdir())
-                numbers = _table.as_json(target.name, target.title, size, figures, outcome.numbers)
-                _write(folders[number] / f"{target.name}.json", numbers)
-                _write(folders[number] / f"{target.name}.txt", outcome.printed)
-                _move(folders[number], out)
-            elif outcome.failure:
-                folders[number].mkdir(exist_ok=True)
-                _write(folders[number] / f"{target.name}.traceback.txt", outcome.failure)
-                (folders[number] / f"{target.name}.traceback.txt").replace(out / f"{target.name}.traceback.txt")
-            outcomes[target.name] = outcome
-            show(target.name, outcome.is_done)
-    numbers_of = {target.name: outcomes[target.name].numbers for target in chosen if outcomes[target.name].is_done}
-    _write(staging / "summary.csv", _table.as_csv(numbers_of))
+            if outcome is not None:
+                outcomes[target.name] = outcome
+                _keep(target, outcome, full, staging / target.name, out)
+            show(target.name, None if outcome is None else outcome.is_done)
+    numbers = {each.name: outcomes[each.name].numbers for each in chosen if outcomes[each.name].is_done}
+    _write(staging / "summary.csv", as_csv(numbers))
     (staging / "summary.csv").replace(out / "summary.csv")
+    if numbers:
+        _print_summary(numbers, full, out)
+    return _exit_code(chosen, outcomes, out)
+
+
+def _keep(target: Target, outcome: Outcome, full: bool, folder: Path, out: Path) -> None:
+    """Write numbers beside figures, or the reason why there are none, and move them to where they belong."""
+    from kdtheory.command_line._table import as_json
+
+    folder.mkdir(exist_ok=True)
+    if outcome.is_done:
+        figures = sorted(file.name for file in folder.iterdir())
+        size = "full" if full else "quick"
+        _write(folder / f"{target.name}.json", as_json(target.name, target.title, size, figures, outcome.numbers))
+        _write(folder / f"{target.name}.txt", outcome.printed)
+        moved = sorted(folder.iterdir())
+    elif outcome.failure:
+        moved = [folder / f"{target.name}.traceback.txt"]
+        _write(moved[0], outcome.failure)
+    else:
+        return
+    for file in moved:
+        file.replace(out / file.name)
+
+
+def _print_summary(numbers: Mapping[str, Sequence[Reproduced]], full: bool, out: Path) -> None:
+    from rich.console import Console
+
+    from kdtheory.command_line._table import counted, summary
+    from kdtheory.reproduced import CLAIM, OPEN
+
     console = Console(highlight=False)
-    if any(numbers_of.values()):
-        console.print(_table.summary(numbers_of))
-        console.print(_table.counted(numbers_of))
-        found = [row for rows in numbers_of.values() for row in rows]
-        if any(row.published == CLAIM for row in found):
-            console.print(f"{CLAIM} is a claim in words: the number is positive where it holds.")
-        if not full and any(row.verdict == OPEN for row in found):
-            console.print("Quick sizes have few trials: most claims about networks need --full to be decided.")
-    without = [name for name, rows in numbers_of.items() if not rows]
+    rows = [row for each in numbers.values() for row in each]
+    if rows:
+        console.print(summary(numbers))
+        console.print(counted(numbers))
+    if any(row.published == CLAIM for row in rows):
+        console.print(f"{CLAIM} is a claim in words: the number is positive where it holds.")
+    if not full and any(row.verdict == OPEN for row in rows):
+        console.print("Quick sizes have few trials: most claims about networks need --full to be decided.")
+    without = [name for name, each in numbers.items() if not each]
     if without:
         console.print(f"Nothing published to compare with: {', '.join(without)}")
-    if numbers_of:
-        console.print(f"Figures, numbers and summary.csv are in {out}", soft_wrap=True)
-    return _exit_code(chosen, outcomes, out)
+    console.print(f"Figures, numbers and summary.csv are in {out}", soft_wrap=True)
 
 
 def _exit_code(chosen: Sequence[Target], outcomes: Mapping[str, Outcome], out: Path) -> int:
@@ -175,12 +194,6 @@ def _say(message: str) -> None:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _move(folder: Path, out: Path) -> None:
-    """Move complete files to where they belong, in the place of those that are there."""
-    for file in sorted(folder.iterdir()):
-        file.replace(out / file.name)
 
 
 def _n_cores() -> int:
