@@ -253,6 +253,9 @@ def test_every_script_of_this_package_is_a_target_with_a_short_name_of_its_own()
 
 
 def test_a_shell_completes_names_of_targets():
+    words = {"_KDTHEORY_COMPLETE": "complete_bash", "COMP_WORDS": "kdtheory reproduce sin", "COMP_CWORD": "2"}
+    result = CliRunner().invoke(app, prog_name="kdtheory", env=words)
+    assert result.stdout.split() == ["sine"]
     assert [name for name, _ in complete_target("fi")] == ["fidelity-mnist", "filters"]
     assert complete_target("al") == [("all", "every script")]
 
