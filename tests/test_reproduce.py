@@ -272,6 +272,16 @@ ROWS = {
 }
 
 
+def test_numbers_have_the_digits_that_are_published_and_never_fewer_than_it_takes():
+    def told(here, published, **more):
+        return _table.written(Reproduced("a number", here, published, "Someone (2020)", **more))
+
+    assert told(0.1649, "0.16") == "0.16"
+    assert told(7.6, "8") == "7.6"
+    assert told(0.0002, "0.123") == "0.0002"
+    assert told(-0.5, "< 0", error=0.25) == "-0.5000 ± 0.2500"
+
+
 @pytest.mark.parametrize("width", [70, 80, 120])
 def test_the_table_fits_a_terminal_without_losing_anything(width):
     console = Console(file=io.StringIO(), width=width)

@@ -59,11 +59,14 @@ def test_an_interrupt_keeps_what_was_complete_and_leaves_no_half_written_file_an
     command, examples = program
     write_script(examples, "first")
     note = tmp_path / "pid"
-    write_script(
-        examples,
-        "second",
-        body=f"Path('{note}x').write_text(str(os.getpid())); os.replace('{note}x', '{note}'); time.sleep(60)",
-    )
+    begun = [
+        "import multiprocessing",
+        "left = multiprocessing.Semaphore()",  # of which Python would warn
+        f"Path('{note}.new').write_text(str(os.getpid()))",
+        f"os.replace('{note}.new', '{note}')",
+        "time.sleep(60)",
+    ]
+    write_script(examples, "second", body="; ".join(begun))
     out = tmp_path / "out"
     out.mkdir()
     (out / "second.json").write_text("old")

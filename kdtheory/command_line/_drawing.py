@@ -25,6 +25,7 @@ from kdtheory.reproduced import Reproduced
 ENVIRONMENT = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1"),
     "MPLBACKEND": "Agg",
+    "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",  # of semaphores of processes that were killed
     "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # of whose memory each process would take most
 }
 """Of the processes, where this one has nothing else: each would otherwise have a thread for every core."""

@@ -40,7 +40,7 @@ def reproduce(
         ),
     ] = None,
     full: Annotated[
-        bool, typer.Option("--full/--quick", help="As large as on a CPU is sensible, not small: may need --data.")
+        bool, typer.Option("--full/--quick", help="As large as a CPU allows, or small; full may need --data.")
     ] = False,
     out: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder for figures and numbers; made if there is none.")
