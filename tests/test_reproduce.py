@@ -124,7 +124,7 @@ def test_it_writes_figures_and_numbers_and_what_is_printed_and_a_table_of_all(ex
         ("two", "0.249", "met"),
         ("two", "3.0", "not as printed"),
     ]
-    assert "4 published: 2 met, 2 not as printed" in result.out
+    assert "4 numbers: 2 met, 2 not as printed" in result.out
     assert "new/folder" in result.out
 
 

@@ -81,7 +81,7 @@ def counted(numbers: Numbers) -> str:
     """Count the verdicts, in words."""
     verdicts = Counter(row.verdict or "without a verdict" for rows in numbers.values() for row in rows)
     total = sum(verdicts.values())
-    return f"{total} published: " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
+    return f"{total} numbers: " + ", ".join(f"{count} {verdict}" for verdict, count in verdicts.most_common())
 
 
 def as_csv(numbers: Numbers) -> str:
