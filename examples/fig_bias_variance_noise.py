@@ -29,17 +29,19 @@ from kdtheory import noisy_sigmoid_error, noisy_sigmoid_teacher
 from kdtheory.estimators import SoftLabelClassifier
 from kdtheory.figures import (
     STYLE,
+    Reproduction,
+    Script,
     draw_equal_noise,
     draw_legend,
     draw_student_against_teacher,
     draw_teacher_errors,
     draw_trials,
     mean_and_error,
-    save_figures,
 )
 from kdtheory.figures.statistical import NOISE_LABEL
-from kdtheory.figures.trials import run_trials, trial_parser
+from kdtheory.figures.trials import run_trials, trial_parser, use_all_cores
 from kdtheory.problems import GaussianClasses
+from kdtheory.reproduced import Reproduced, claimed
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 BIASES = (0.0, 0.2, 0.4, 0.6, 0.8)
@@ -48,13 +50,25 @@ PROBLEM = GaussianClasses(mean=0.3)
 N_POINTS = 100
 
 
-def main(full: bool = False, trials: int | None = None, jobs: int | None = None) -> dict[str, Figure]:
-    """Print errors of teachers and scores of students, and return the figure by file name."""
+def main(full: bool = False, trials: int | None = None, jobs: int | None = None) -> Reproduction:
+    """Print errors of teachers and scores of students, and return the figure and published numbers."""
     n_trials, n_test = (100 if full else 20) if trials is None else trials, 10_000 if full else 2_000
     run = run_trials(partial(learn, n_test=n_test), n_trials, jobs=jobs, title="figures 5, 6")
     print_table(run)
     with plt.style.context(STYLE):
-        return {"bias_variance_noise": draw(run)}
+        return Reproduction({"bias_variance_noise": draw(run)}, published(run))
+
+
+def published(run: dict[str, np.ndarray]) -> tuple[Reproduced, ...]:
+    """Hold rank correlations against what the paper says of its figure, and against other trials."""
+    errors, scores = run["squared bias"] + run["variance"], run["score"]
+    of_means = spearmanr(np.mean(errors, axis=0).ravel(), np.mean(scores, axis=0).ravel()).statistic
+    of_trials = [spearmanr(*(each.ravel() for each in pair)).statistic for pair in zip(errors, scores, strict=True)]
+    what = "rank correlation of the teacher's MSE and the student's AUC"
+    return (
+        claimed(f"{what}, each trial", of_trials, "< 0", "Menon et al. (2020), Fig. 5"),
+        Reproduced(f"{what}, of means", float(of_means), "-0.85", "no number in print; of independent trials"),
+    )
 
 
 def learn(seed: int, *, n_test: int) -> dict[str, np.ndarray]:
@@ -133,8 +147,7 @@ def draw(run: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
+SCRIPT = Script(main, trial_parser(__doc__, OUTPUT), use_all_cores)
+
 if __name__ == "__main__":
-    mpl.use("Agg")
-    arguments = trial_parser(__doc__, OUTPUT).parse_args()
-    jobs = arguments.jobs or (-1 if arguments.full else 1)
-    save_figures(main(arguments.full, arguments.trials, jobs), arguments.output)
+    SCRIPT.run()

@@ -16,7 +16,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
@@ -28,16 +27,18 @@ from kdtheory import teacher_error
 from kdtheory.estimators import SoftLabelClassifier
 from kdtheory.figures import (
     STYLE,
+    Reproduction,
+    Script,
     draw_legend,
     draw_level,
     draw_student_against_teacher,
     draw_trials,
     mean_and_error,
-    save_figures,
 )
 from kdtheory.figures.statistical import COLORS
-from kdtheory.figures.trials import run_trials, trial_parser
+from kdtheory.figures.trials import run_trials, trial_parser, use_all_cores
 from kdtheory.problems import BinarySample, SlabClasses
+from kdtheory.reproduced import Reproduced, sampled
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 DEPTHS = (1, 2, 4, 8, 16)
@@ -53,13 +54,38 @@ OFFSETS = {
 """Where the depths are written beside their points, in points of the page."""
 
 
-def main(full: bool = False, trials: int | None = None, jobs: int | None = None) -> dict[str, Figure]:
-    """Print errors of teachers and scores of students, and return the figure by file name."""
+def main(full: bool = False, trials: int | None = None, jobs: int | None = None) -> Reproduction:
+    """Print errors of teachers and scores of students, and return the figure and published numbers."""
     n_trials, n_test = (100 if full else 20) if trials is None else trials, 10_000 if full else 2_000
     run = run_trials(partial(learn, n_test=n_test), n_trials, jobs=jobs, title="figures 3, 4(a)")
     print_table(run)
     with plt.style.context(STYLE):
-        return {"bias_variance_trees": draw(run)}
+        return Reproduction({"bias_variance_trees": draw(run)}, published(run))
+
+
+def published(run: dict[str, np.ndarray]) -> tuple[Reproduced, ...]:
+    """Hold the best depth against the paper's, and errors and scores against other trials: it prints none."""
+    paper, others = "Menon et al. (2020), Fig. 3", "no number in print; 100 independent trials"
+    small, large = (DEPTHS[int(np.argmin(np.mean(run[f"{name} error"], axis=0)))] for name in ("small", "large"))
+    return (
+        Reproduced(
+            f"depth of the least error, teachers with {N_STUDENT} points as printed",
+            small,
+            "8",
+            paper,
+            verdict="" if small == 8 else "not as printed",
+        ),
+        Reproduced(f"depth of the least error, teachers with {N_TEACHER:,} points", large, "8", paper, tolerance=0.0),
+        *(
+            sampled(
+                f"{what}, depth {depth}, {N_TEACHER:,} points", run[f"large {name}"][:, k], f"{reference[k]:g}", others
+            )
+            for name, what, reference in zip(
+                ("error", "score"), ("teacher's MSE", "student's AUC"), REFERENCE, strict=True
+            )
+            for k, depth in enumerate(DEPTHS)
+        ),
+    )
 
 
 def learn(seed: int, *, n_test: int) -> dict[str, np.ndarray]:
@@ -133,8 +159,7 @@ def draw(run: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
+SCRIPT = Script(main, trial_parser(__doc__, OUTPUT), use_all_cores)
+
 if __name__ == "__main__":
-    mpl.use("Agg")
-    arguments = trial_parser(__doc__, OUTPUT).parse_args()
-    jobs = arguments.jobs or (-1 if arguments.full else 1)
-    save_figures(main(arguments.full, arguments.trials, jobs), arguments.output)
+    SCRIPT.run()

@@ -24,19 +24,23 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 
 from kdtheory.datasets import load_cifar10
 from kdtheory.eigenspace import filters_as_matrix, image_patches
-from kdtheory.figures.images import Images, call_main, image_parser
+from kdtheory.figures import Reproduction, Script
+from kdtheory.figures.images import Images, image_parser, prepare
 from kdtheory.figures.networks import Layer, Setting, run_and_draw
 from kdtheory.nets import ConvolutionalNetwork, TrainingPlan
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
+SOURCES = {
+    "first layer": "Nagarajan et al. (2023), Fig. 21: in all pairs",
+    "second layer": "Nagarajan et al. (2023), Fig. 23: in a majority of the pairs",
+}
 N_PATCHES, N_HIDDEN_PATCHES, N_HIDDEN_IMAGES = 10_000, 2_000, 500
 
 
@@ -61,14 +65,14 @@ def main(
     trials: int | None = None,
     jobs: int | None = None,
     data: Images | None = None,
-) -> dict[str, Figure]:
-    """Print findings, and return figures by file name."""
+) -> Reproduction:
+    """Print findings, and return figures and published numbers."""
     if full and data is None:
         raise ValueError("data must be given but for the quick size: digits have no room for its patches, got None")
     size = PAPER if full == "paper" else FULL if full else QUICK
     layers = tuple(
-        Layer(name, partial(patches, i, size.kernel_size), partial(weights, i))
-        for i, name in enumerate(("first layer", "second layer"))
+        Layer(name, partial(patches, i, size.kernel_size), partial(weights, i), source, "> 0.5")
+        for i, (name, source) in enumerate(SOURCES.items())
     )
     setting = Setting(partial(network, size), layers, size.plan, n_train=size.n_train, n_test=1000)
     names = ("cnn_eigenspace", "cnn_eigenspace_hidden", "cnn_confidence")
@@ -96,8 +100,15 @@ def weights(layer: int, model: ConvolutionalNetwork) -> np.ndarray:
     return filters_as_matrix(model.filters[layer].weight)
 
 
+PARSER = image_parser(__doc__, OUTPUT, load_cifar10)
+PARSER.add_argument(
+    "--paper",
+    action="store_const",
+    const="paper",
+    dest="full",
+    help="images, epochs and steps of the paper too, with --data",
+)
+SCRIPT = Script(main, PARSER, prepare)
+
 if __name__ == "__main__":
-    parser = image_parser(__doc__, OUTPUT, load_cifar10)
-    of_paper: dict[str, Any] = {"action": "store_const", "const": "paper", "dest": "full"}
-    parser.add_argument("--paper", **of_paper, help="images, epochs and steps of the paper too, with --data")
-    call_main(main, parser)
+    SCRIPT.run()

@@ -40,10 +40,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from kdtheory.figures import STYLE, draw_band, draw_legend, mean_and_error
-from kdtheory.figures.images import Images, call_main, image_parser, mislabel, read_digits, split_images
+from kdtheory.figures import STYLE, Reproduction, Script, draw_band, draw_legend, mean_and_error
+from kdtheory.figures.images import Images, image_parser, mislabel, prepare, read_digits, split_images
 from kdtheory.figures.trials import run_trials
 from kdtheory.nets import DistillationLoss, MultilayerPerceptron, TrainingPlan, self_distill, train
+from kdtheory.reproduced import Reproduced
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 WEIGHTS = tuple(tenth / 10 for tenth in range(10))
@@ -76,8 +77,8 @@ def main(
     jobs: int | None = None,
     data: Images | None = None,
     penalty: float = PENALTY,
-) -> dict[str, Figure]:
-    """Print the table, and return the figure by file name."""
+) -> Reproduction:
+    """Print the table, and return the figure and published numbers."""
     images = read_digits() if data is None else data
     size = FULL if full else QUICK
     n_train, n_val, n_test = size.n_images  # the digits built in are fewer than the full size takes
@@ -86,7 +87,26 @@ def main(
     run = run_trials(partial(learn, size, images, penalty), n_trials, jobs=jobs, title="label weights")
     print_table(run, size, penalty)
     with plt.style.context(STYLE):
-        return {"estimated_label_weight": draw(run)}
+        figures = {"estimated_label_weight": draw(run)}
+    return Reproduction(figures, published(run))
+
+
+def published(run: dict[str, np.ndarray]) -> tuple[Reproduced, ...]:
+    """Hold the accuracy of the last round and the numbers of fits against what the paper says of them."""
+    found, n_rounds = comparison(run, "test accuracy", 1.0)["difference"][:, -1], run["n_fits"].shape[2]
+    search, estimate = cost(run["n_fits"])[:, -1]
+    source = "Borup & Andersen (2021), section 5"
+    mean, error = mean_and_error(found)
+    accuracy = f"accuracy of round {n_rounds}: estimated weight less the best fixed one"
+    return (
+        Reproduced(accuracy, float(mean), "comparable", f"{source}, Fig. 5", error=float(error)),
+        *(
+            Reproduced(
+                f"fits up to round {n_rounds}, {how}", fits, str(per_round * (n_rounds - 1) + 1), source, tolerance=0.0
+            )
+            for how, fits, per_round in (("estimate", estimate, 2), ("search over 10 weights", search, len(WEIGHTS)))
+        ),
+    )
 
 
 def learn(size: Size, images: Images, penalty: float, seed: int) -> dict[str, np.ndarray]:
@@ -234,7 +254,9 @@ def penalty_of(text: str) -> float:
     return penalty
 
 
+PARSER = image_parser(__doc__, OUTPUT)
+PARSER.add_argument("--penalty", type=penalty_of, default=PENALTY, help="on the weights of networks, %(default)s")
+SCRIPT = Script(main, PARSER, prepare)
+
 if __name__ == "__main__":
-    parser = image_parser(__doc__, OUTPUT)
-    parser.add_argument("--penalty", type=penalty_of, default=PENALTY, help="on the weights of networks, %(default)s")
-    call_main(main, parser)
+    SCRIPT.run()

@@ -20,18 +20,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
-from kdtheory.experiments import call_experiment, experiment_parser, run_and_draw
+from kdtheory.experiments import experiment_parser, experiment_script, run_and_draw
 from kdtheory.experiments.depth import DEPTH
+from kdtheory.figures import Reproduction
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 
 
-def main(**how: Any) -> dict[str, Figure]:
-    """Print what the trials say of every claim, and return figures by file name."""
+def main(**how: Any) -> Reproduction:
+    """Print what the trials say of every claim, and return them beside the figures."""
     return run_and_draw(DEPTH, **how)
 
 
+SCRIPT = experiment_script(main, experiment_parser(__doc__, OUTPUT), [DEPTH])
+
 if __name__ == "__main__":
-    call_experiment(main, experiment_parser(__doc__, OUTPUT), DEPTH)
+    SCRIPT.run()

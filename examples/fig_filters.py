@@ -15,22 +15,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import scipy.optimize
-from matplotlib.figure import Figure
 
 from kdtheory import Distilled, Filter, GradientDescent, GradientFlow, Ridge, SelfDistillation
-from kdtheory.figures import STYLE, draw_exaggeration, draw_filters, figure_parser, save_figures
+from kdtheory.figures import STYLE, Reproduction, Script, draw_exaggeration, draw_filters, figure_parser
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 SPECTRUM = np.geomspace(1e-3, 1e3, 121)
 DOF = 60.0
 
 
-def main() -> dict[str, Figure]:
-    """Return the figure by file name."""
+def main() -> Reproduction:
+    """Return the figure."""
     with plt.style.context(STYLE):
         figure, panels = plt.subplots(1, 3, figsize=(5.5, 3.0))
         draw_filters(panels[0], filters_of_equal_dof(), SPECTRUM)
@@ -42,7 +40,7 @@ def main() -> dict[str, Figure]:
         panels[2].set_title("(c) even along the top")
         for axes in panels:
             axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.27))
-        return {"filters": figure}
+        return Reproduction({"filters": figure})
 
 
 def filters_of_equal_dof() -> dict[str, Filter]:
@@ -74,7 +72,7 @@ def training_filters() -> dict[str, Filter]:
     }
 
 
+SCRIPT = Script(main, figure_parser(__doc__, OUTPUT))
+
 if __name__ == "__main__":
-    folder = figure_parser(__doc__, OUTPUT).parse_args().output
-    mpl.use("Agg")
-    save_figures(main(), folder)
+    SCRIPT.run()

@@ -18,7 +18,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
@@ -26,9 +25,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from kdtheory.estimators import SoftLabelClassifier
-from kdtheory.figures import STYLE, draw_legend, draw_oracle, draw_trials, mean_and_error, save_figures
-from kdtheory.figures.trials import run_trials, trial_parser
+from kdtheory.figures import STYLE, Reproduction, Script, draw_legend, draw_oracle, draw_trials, mean_and_error
+from kdtheory.figures.trials import run_trials, trial_parser, use_all_cores
 from kdtheory.problems import BinarySample, GaussianClasses
+from kdtheory.reproduced import Reproduced, claimed, sampled
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 SIZES = (10, 20, 50, 100, 500, 1000, 5000)
@@ -48,8 +48,8 @@ REFERENCE_MEANS = {0.05: "0.051", 0.1: "0.053", 0.2: "0.033", 0.3: "0.023", 0.5:
 """Gain for 100 points, by the mean of a coordinate, of another 100 trials."""
 
 
-def main(full: bool = False, trials: int | None = None, jobs: int | None = None) -> dict[str, Figure]:
-    """Print the gains beside the reference values, and return the figure by file name."""
+def main(full: bool = False, trials: int | None = None, jobs: int | None = None) -> Reproduction:
+    """Print the gains beside the reference values, and return them with the figure."""
     n_trials, n_test = (100 if full else 20) if trials is None else trials, 10_000 if full else 2_000
     printed, informative, free, approaching = (
         run_trials(partial(trial, n_test=n_test), n_trials, jobs=jobs, title=f"figure 2, {title}")
@@ -63,7 +63,39 @@ def main(full: bool = False, trials: int | None = None, jobs: int | None = None)
     print_sizes(printed, informative, free)
     print_means(approaching)
     with plt.style.context(STYLE):
-        return {"gaussian_bayes_teacher": draw(printed, informative, free, approaching)}
+        figure = draw(printed, informative, free, approaching)
+    return Reproduction({"gaussian_bayes_teacher": figure}, published(printed, informative, approaching))
+
+
+def published(
+    printed: dict[str, np.ndarray], informative: dict[str, np.ndarray], approaching: dict[str, np.ndarray]
+) -> tuple[Reproduced, ...]:
+    """Hold gains against what the paper says of its figure, and against other trials: it prints no numbers."""
+    few, many = (informative["gain"][:, SIZES.index(size)] for size in (20, 1000))
+    close, far = (approaching["gain"][:, MEANS.index(mean)] for mean in (0.1, 0.5))
+    paper, others = "Menon et al. (2020), Fig. 2", "no number in print; 100 independent trials"
+    at_100 = printed["gain"][:, SIZES.index(100)]
+    mean, error = mean_and_error(at_100)
+    return (
+        Reproduced(
+            "gain in AUC of Bayes probabilities, 100 points, means ±1 as printed",
+            float(mean),
+            "noticeable",
+            f"{paper}(a)",
+            error=float(error),
+            verdict="not as printed",
+        ),
+        claimed("gain for 20 points less that for 1,000, means ±0.3", few - many, "> 0", f"{paper}(a)"),
+        claimed("gain at means ±0.1 less that at ±0.5, 100 points", close - far, "> 0", f"{paper}(b)"),
+        *(
+            sampled(f"gain, means ±0.3, {size:,} points", informative["gain"][:, k], reference.split()[0], others)
+            for k, (size, (_, _, reference, _)) in enumerate(REFERENCE_SIZES.items())
+        ),
+        *(
+            sampled(f"gain, 100 points, means ±{mean:g}", approaching["gain"][:, k], reference, others)
+            for k, (mean, reference) in enumerate(REFERENCE_MEANS.items())
+        ),
+    )
 
 
 def learn_sizes(problem: GaussianClasses, seed: int, *, n_test: int, C: float = 1.0) -> dict[str, np.ndarray]:
@@ -180,8 +212,7 @@ def draw(
     return figure
 
 
+SCRIPT = Script(main, trial_parser(__doc__, OUTPUT), use_all_cores)
+
 if __name__ == "__main__":
-    mpl.use("Agg")
-    arguments = trial_parser(__doc__, OUTPUT).parse_args()
-    jobs = arguments.jobs or (-1 if arguments.full else 1)
-    save_figures(main(arguments.full, arguments.trials, jobs), arguments.output)
+    SCRIPT.run()

@@ -44,11 +44,12 @@ from kdtheory.fidelity import (
     predictive_entropies,
     top1_agreement,
 )
-from kdtheory.figures import STUDENT, STYLE, TEACHER, draw_logit_logit, mean_and_error
+from kdtheory.figures import STUDENT, STYLE, TEACHER, Reproduction, Script, draw_logit_logit, mean_and_error
 from kdtheory.figures.fidelity import HIGH, LOW
-from kdtheory.figures.images import Images, call_main, draw_split, image_parser, read_digits
+from kdtheory.figures.images import Images, draw_split, image_parser, prepare, read_digits
 from kdtheory.figures.trials import run_trials
 from kdtheory.nets import ConvolutionalNetwork, DistillationLoss, MultilayerPerceptron, Snapshot, TrainingPlan, train
+from kdtheory.reproduced import Reproduced, claimed
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 WRONG = 0.2
@@ -109,8 +110,8 @@ FULL = Size(1920, 1920, 256, 16, 8, 40, 64, 1000, 5)
 
 def main(
     full: bool = False, trials: int | None = None, jobs: int | None = None, data: Images | None = None
-) -> dict[str, Figure]:
-    """Print slopes, and return figures by file name."""
+) -> Reproduction:
+    """Print slopes, and return figures and published numbers."""
     size, images = FULL if full else QUICK, read_digits() if data is None else data
     n_train = min(size.n_train, len(images.X) // 2)  # the digits built in are fewer than the full size takes
     size = size._replace(n_train=n_train, n_test=min(size.n_test, len(images.X) - n_train))
@@ -119,7 +120,26 @@ def main(
     print_table(size, run)
     with plt.style.context(STYLE):
         metrics = draw_metrics(run[f"{OF_METRICS}, train"][0], f"{OF_METRICS}, training images")
-        return {"logit_logit": draw_pairs(run), "logit_logit_metrics": metrics}
+        figures = {"logit_logit": draw_pairs(run), "logit_logit_metrics": metrics}
+    return Reproduction(figures, published(run))
+
+
+def published(run: dict[str, np.ndarray]) -> tuple[Reproduced, ...]:
+    """Hold slopes where the teacher is least sure against those of residual networks that the paper prints."""
+    tables = {
+        "same network": {"train": "Table 3: 0.22 to 1.97, above 1 in 8 of 11", "test": "Table 3: 1.13 to 1.37"},
+        "smaller student": {"train": "Table 4: 0.57 to 1.69, above 1 in 5 of 7", "test": "Table 4: 1.03 to 1.60"},
+    }
+    return tuple(
+        claimed(
+            f"{name}: slope where the teacher is least sure, {PLACES[place]}",
+            run[f"{name}, {place} slopes"][:, 0, 0],
+            "> 1",
+            f"Nagarajan et al. (2023), {table}",
+        )
+        for name, places in tables.items()
+        for place, table in places.items()
+    )
 
 
 def make(size: Size, kind: str, shape: tuple[int, ...], key: jax.Array) -> Any:
@@ -271,5 +291,7 @@ def draw_metrics(logits: np.ndarray, title: str) -> Figure:
     return figure
 
 
+SCRIPT = Script(main, image_parser(__doc__, OUTPUT), prepare)
+
 if __name__ == "__main__":
-    call_main(main, image_parser(__doc__, OUTPUT))
+    SCRIPT.run()

@@ -39,10 +39,11 @@ import optax
 from matplotlib.figure import Figure
 
 from kdtheory.fidelity import exaggeration_slope, logit_logit_points
-from kdtheory.figures import STYLE, draw_band, draw_legend, draw_logit_logit, mean_and_error
-from kdtheory.figures.images import Images, call_main, image_parser, mislabel, read_digits, split_images
+from kdtheory.figures import STYLE, Reproduction, Script, draw_band, draw_legend, draw_logit_logit, mean_and_error
+from kdtheory.figures.images import Images, image_parser, mislabel, prepare, read_digits, split_images
 from kdtheory.figures.trials import run_trials
 from kdtheory.nets import DistillationLoss, MultilayerPerceptron, Snapshot, TrainingPlan, train
+from kdtheory.reproduced import Reproduced, claimed
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 LOSS = DistillationLoss(temperature=4.0)
@@ -107,8 +108,8 @@ def main(
     trials: int | None = None,
     jobs: int | None = None,
     data: Images | None = None,
-) -> dict[str, Figure]:
-    """Print accuracies, and return figures by file name."""
+) -> Reproduction:
+    """Print accuracies, and return figures and published numbers."""
     images = read_digits() if data is None else data
     size = FULL if full else QUICK
     n_trials = (10 if full else 2) if trials is None else trials
@@ -117,7 +118,28 @@ def main(
     print_windows(run, size)
     print_confidence(run, size)
     with plt.style.context(STYLE):
-        return {"loss_switching": draw(run, size), "loss_switching_confidence": draw_confidence(run, size)}
+        figures = {"loss_switching": draw(run, size), "loss_switching_confidence": draw_confidence(run, size)}
+    return Reproduction(figures, published(run))
+
+
+def published(run: Mapping[str, np.ndarray]) -> tuple[Reproduced, ...]:
+    """Hold what switches in the middle do to the accuracy on new images against what the paper says of them."""
+    source, middle = "Nagarajan et al. (2023), appendix E", SWITCHES[1]
+
+    def change(teacher: str, to: str, before: str) -> np.ndarray:
+        runs = (run[name_of(teacher, each)][:, 1, -1] for each in (Switch(to, middle), before))
+        return np.subtract(*runs)
+
+    hurt, helped = (change(teacher, "the labels", PURE) for teacher in TEACHERS)
+    regained = [change(teacher, "the teacher", PLAIN) for teacher in TEACHERS]
+    slopes = run[f"slopes of {Switch('the teacher', middle)}"][:, 1]
+    return (
+        claimed("accuracy gained by a switch to the labels, interpolating teacher", hurt, "< 0", source),
+        claimed("accuracy gained by a switch to the labels, teacher stopped early", helped, "> 0", source),
+        claimed("accuracy gained by a switch to the teacher, interpolating", regained[0], "> 0", source),
+        claimed("accuracy gained by a switch to the teacher, stopped early", regained[1], "> 0", source),
+        claimed("slope where the teacher is least sure, after a switch to it", slopes, "> 1", f"{source}, Fig. 25"),
+    )
 
 
 def name_of(teacher: str, student: Switch | str) -> str:
@@ -301,5 +323,7 @@ def draw_confidence(run: Mapping[str, np.ndarray], size: Size) -> Figure:
     return figure
 
 
+SCRIPT = Script(main, image_parser(__doc__, OUTPUT), prepare)
+
 if __name__ == "__main__":
-    call_main(main, image_parser(__doc__, OUTPUT))
+    SCRIPT.run()

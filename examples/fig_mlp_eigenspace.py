@@ -24,9 +24,9 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 
-from kdtheory.figures.images import Images, call_main, image_parser
+from kdtheory.figures import Reproduction, Script
+from kdtheory.figures.images import Images, image_parser, prepare
 from kdtheory.figures.networks import Layer, Setting, run_and_draw
 from kdtheory.nets import MultilayerPerceptron, TrainingPlan
 
@@ -36,8 +36,8 @@ PLAN = TrainingPlan(n_epochs=20, batch_size=32, optimiser="adam", learning_rate=
 
 def main(
     full: bool = False, trials: int | None = None, jobs: int | None = None, data: Images | None = None
-) -> dict[str, Figure]:
-    """Print findings, and return figures by file name."""
+) -> Reproduction:
+    """Print findings, and return figures and published numbers."""
     setting = Setting(partial(network, 1000 if full else 300), LAYERS, PLAN, n_train=128, n_test=1000)
     names = ("mlp_eigenspace", "mlp_eigenspace_hidden", "mlp_confidence")
     n_trials = (10 if full else 2) if trials is None else trials
@@ -60,9 +60,17 @@ def weights(layer: int, model: MultilayerPerceptron) -> np.ndarray:
 
 
 LAYERS = tuple(
-    Layer(name, partial(inputs, i), partial(weights, i)) for i, name in enumerate(("first layer", "second layer"))
+    Layer(name, partial(inputs, i), partial(weights, i), source, "> 0.5")
+    for i, (name, source) in enumerate(
+        {
+            "first layer": "Nagarajan et al. (2023), Fig. 20: in all pairs but one",
+            "second layer": "Nagarajan et al. (2023), Fig. 22: in all pairs but one",
+        }.items()
+    )
 )
 
 
+SCRIPT = Script(main, image_parser(__doc__, OUTPUT), prepare)
+
 if __name__ == "__main__":
-    call_main(main, image_parser(__doc__, OUTPUT))
+    SCRIPT.run()

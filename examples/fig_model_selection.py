@@ -17,10 +17,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 from sklearn.datasets import load_diabetes, make_friedman1
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -29,19 +27,19 @@ from sklearn.preprocessing import StandardScaler
 
 from kdtheory.datasets import load_airfoil, load_concrete, load_yacht
 from kdtheory.estimators import SelfDistilledKernelRidgeCV
-from kdtheory.figures import STYLE, HeldOutErrorDisplay, LabelWeightsDisplay, figure_parser, save_figures
+from kdtheory.figures import STYLE, HeldOutErrorDisplay, LabelWeightsDisplay, Reproduction, Script, figure_parser
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 RIDGES = np.geomspace(1e-5, 1e2, 22)
 UCI = {"concrete": load_concrete, "airfoil": load_airfoil, "yacht": load_yacht}
 
 
-def main(folder: Path | None = None, n_splits: int = 4) -> dict[str, Figure]:
-    """Print what is chosen and gained on every data set, and return the figure by file name."""
+def main(data: Path | None = None, splits: int = 4) -> Reproduction:
+    """Print what is chosen and gained on every data set, and return the figure."""
     sets = {"diabetes": load_diabetes(return_X_y=True), "Friedman": make_friedman1(300, noise=1.0, random_state=0)}
-    if folder is not None:
-        loaded = {name: load(folder) for name, load in UCI.items()}
-        sets |= {name: (data.X, data.y) for name, data in loaded.items()}
+    if data is not None:
+        loaded = {name: load(data) for name, load in UCI.items()}
+        sets |= {name: (each.X, each.y) for name, each in loaded.items()}
     with plt.style.context(STYLE):
         figure, rows = plt.subplots(len(sets), 2, figsize=(5.5, 1.8 * len(sets)), width_ratios=(3, 2))
         for row, (name, (X, y)) in zip(rows, sets.items(), strict=True):
@@ -50,7 +48,7 @@ def main(folder: Path | None = None, n_splits: int = 4) -> dict[str, Figure]:
             LabelWeightsDisplay.from_estimator(model, ax=row[1])
             row[0].set(title=f"{name}: {len(y)} points", ylabel="held-out error /\nvariance of y")
             row[0].get_legend().remove()
-            ours, grid = held_out_errors(X, y, n_splits)
+            ours, grid = held_out_errors(X, y, splits)
             chosen, gain = model.best_params_, model.distillation_gain_
             print(
                 f"{name}, {X.shape[0]} points of {X.shape[1]} features: {chosen['n_steps']} fit(s), ridge"
@@ -59,7 +57,7 @@ def main(folder: Path | None = None, n_splits: int = 4) -> dict[str, Figure]:
                 f" search {grid:.4f}"
             )
         figure.legend(*rows[0][0].get_legend_handles_labels(), loc="outside lower center", ncols=6)
-    return {"model_selection": figure}
+    return Reproduction({"model_selection": figure})
 
 
 def search(X: np.ndarray, y: np.ndarray) -> SelfDistilledKernelRidgeCV:
@@ -84,12 +82,10 @@ def held_out_errors(X: np.ndarray, y: np.ndarray, n_splits: int) -> tuple[float,
     return ours, grid
 
 
+PARSER = figure_parser(__doc__, OUTPUT)
+PARSER.add_argument("--data", type=Path, metavar="FOLDER", help="folder with uci_concrete.npz, uci_airfoil.npz, ...")
+PARSER.add_argument("--splits", type=int, metavar="N", default=4, help="how often a quarter is held out")
+SCRIPT = Script(main, PARSER)
+
 if __name__ == "__main__":
-    parser = figure_parser(__doc__, OUTPUT)
-    parser.add_argument(
-        "--data", type=Path, metavar="FOLDER", help="folder with uci_concrete.npz, uci_airfoil.npz, ..."
-    )
-    parser.add_argument("--splits", type=int, metavar="N", default=4, help="how often a quarter is held out")
-    arguments = parser.parse_args()
-    mpl.use("Agg")
-    save_figures(main(arguments.data, arguments.splits), arguments.output)
+    SCRIPT.run()

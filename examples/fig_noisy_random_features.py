@@ -23,9 +23,9 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
 
-from kdtheory.figures.images import Images, call_main, image_parser
+from kdtheory.figures import Reproduction, Script
+from kdtheory.figures.images import Images, image_parser, prepare
 from kdtheory.figures.networks import Layer, Setting, run_and_draw
 from kdtheory.nets import RandomFeatures, TrainingPlan
 
@@ -35,9 +35,10 @@ PLAN = TrainingPlan(n_epochs=40, optimiser="adam", learning_rate=1e-3)
 
 def main(
     full: bool = False, trials: int | None = None, jobs: int | None = None, data: Images | None = None
-) -> dict[str, Figure]:
-    """Print findings, and return figures by file name."""
-    layer = Layer("features", features, lambda model: np.asarray(model.weights))
+) -> Reproduction:
+    """Print findings, and return figures and published numbers."""
+    source = "Nagarajan et al. (2023), Fig. 19: in all pairs but one"
+    layer = Layer("features", features, lambda model: np.asarray(model.weights), source, "> 0.5")
     setting = Setting(network, (layer,), PLAN, n_train=128, n_test=1000, wrong=0.25)
     names = ("noisy_random_features", "noisy_random_features_confidence")
     n_trials = (10 if full else 2) if trials is None else trials
@@ -54,5 +55,7 @@ def features(model: RandomFeatures, X: np.ndarray) -> np.ndarray:
     return np.asarray(jax.vmap(model.features)(X))
 
 
+SCRIPT = Script(main, image_parser(__doc__, OUTPUT), prepare)
+
 if __name__ == "__main__":
-    call_main(main, image_parser(__doc__, OUTPUT))
+    SCRIPT.run()

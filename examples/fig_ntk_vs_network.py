@@ -18,6 +18,7 @@ Built in: the digits of scikit-learn, widths up to 2,048. With `--full` widths u
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +34,7 @@ from sklearn.datasets import load_digits
 
 from kdtheory import GradientDescent, Spectrum, fit_filter
 from kdtheory.datasets import load_mnist
-from kdtheory.figures import STYLE, draw_legend, draw_trials, mean_and_error, save_figures
+from kdtheory.figures import STYLE, Reproduction, Script, draw_legend, draw_trials, mean_and_error
 from kdtheory.figures.trials import run_trials, trial_parser
 from kdtheory.kernels import NTK
 from kdtheory.nets import EmpiricalNTK
@@ -65,15 +66,15 @@ FULL = Size((64, 128, 256, 512, 1024, 2048, 4096, 8192), (1, 4, 16, 64, 256, 102
 
 
 def main(
-    full: bool = False, trials: int | None = None, jobs: int | None = None, images: Images | None = None
-) -> dict[str, Figure]:
-    """Print distances and exponents, and return the figure by file name."""
-    size, images = FULL if full else QUICK, images or read_digits()
+    full: bool = False, trials: int | None = None, jobs: int | None = None, data: Images | None = None
+) -> Reproduction:
+    """Print distances and exponents, and return the figure."""
+    size, images = FULL if full else QUICK, data or read_digits()
     n_trials = (10 if full else 2) if trials is None else trials
     run = run_trials(partial(learn, images, size), n_trials, jobs=jobs, title="widths")
     print_table(run, size)
     with plt.style.context(STYLE):
-        return {"ntk_vs_network": draw(run, size)}
+        return Reproduction({"ntk_vs_network": draw(run, size)})
 
 
 def read_digits() -> Images:
@@ -228,16 +229,18 @@ def draw(run: dict[str, np.ndarray], size: Size) -> Figure:
     return figure
 
 
+def read_mnist(folder: str) -> Images:
+    """Read MNIST from a folder, or from `openml`; an argument error where that fails."""
+    try:
+        mnist = load_mnist(None if folder == "openml" else folder)
+    except (OSError, ValueError) as error:
+        raise ArgumentTypeError(str(error)) from error
+    return chosen(mnist.x_train, mnist.y_train)
+
+
+PARSER = trial_parser(__doc__, OUTPUT, full_jobs=1)
+PARSER.add_argument("--data", type=read_mnist, metavar="FOLDER", help="folder with mnist.npz, or `openml` to fetch it")
+SCRIPT = Script(main, PARSER)
+
 if __name__ == "__main__":
-    mpl.use("Agg")
-    parser = trial_parser(__doc__, OUTPUT, full_jobs=1)
-    parser.add_argument("--data", metavar="FOLDER", help="folder with mnist.npz, or `openml` to fetch it")
-    arguments = parser.parse_args()
-    images = None
-    if arguments.data:
-        try:
-            mnist = load_mnist(None if arguments.data == "openml" else arguments.data)
-        except (OSError, ValueError) as error:
-            parser.error(str(error))
-        images = chosen(mnist.x_train, mnist.y_train)
-    save_figures(main(arguments.full, arguments.trials, arguments.jobs, images), arguments.output)
+    SCRIPT.run()

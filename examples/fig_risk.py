@@ -16,7 +16,6 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
@@ -29,17 +28,17 @@ from kdtheory import (
     oracle_label_weights,
     selfdistill_closed_form,
 )
-from kdtheory.figures import STYLE, draw_risk, draw_separation, figure_parser, save_figures
+from kdtheory.figures import STYLE, Reproduction, Script, draw_risk, draw_separation, figure_parser
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 NOISE_VARIANCE = 0.25
 SIZES = np.array([1, 3, 10, 30, 100, 300, 1000])
 
 
-def main() -> dict[str, Figure]:
-    """Print the outlooks and the separations, and return the two figures by file name."""
+def main() -> Reproduction:
+    """Print the outlooks and the separations, and return the two figures."""
     with plt.style.context(STYLE):
-        return {"risk": draw_risks(), "separations": draw_separations()}
+        return Reproduction({"risk": draw_risks(), "separations": draw_separations()})
 
 
 def draw_risks() -> Figure:
@@ -120,7 +119,7 @@ def separate(eigenvalues: np.ndarray, signal: np.ndarray) -> dict[str, float]:
     }
 
 
+SCRIPT = Script(main, figure_parser(__doc__, OUTPUT))
+
 if __name__ == "__main__":
-    folder = figure_parser(__doc__, OUTPUT).parse_args().output
-    mpl.use("Agg")
-    save_figures(main(), folder)
+    SCRIPT.run()

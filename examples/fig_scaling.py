@@ -21,7 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from kdtheory.figures import STYLE, figure_parser, save_figures
+from kdtheory.figures import STYLE, Reproduction, Script, figure_parser
 
 ROOT = Path(__file__).resolve().parents[1]
 QUANTITIES = {"seconds": "seconds", "mebibytes": "memory, MiB", "error": "relative error"}
@@ -29,12 +29,12 @@ LEAST_ERROR = 1e-10
 """Smaller errors are drawn here: the exact predictions are known no better."""
 
 
-def main(results: Path = ROOT / "benchmarks" / "results" / "scaling.json") -> dict[str, Figure]:
-    """Print exponents of the cost, and return the figure by file name."""
+def main(results: Path = ROOT / "benchmarks" / "results" / "scaling.json") -> Reproduction:
+    """Print exponents of the cost, and return the figure."""
     curves = read(results)
     print_table(curves)
     with plt.style.context(STYLE):
-        return {"scaling": draw(curves)}
+        return Reproduction({"scaling": draw(curves)})
 
 
 def read(results: Path) -> dict[str, dict[str, np.ndarray]]:
@@ -75,11 +75,9 @@ def draw(curves: dict[str, dict[str, np.ndarray]]) -> Figure:
     return figure
 
 
+PARSER = figure_parser(__doc__, ROOT / "figures")
+PARSER.add_argument("--results", type=Path, metavar="FILE", default=ROOT / "benchmarks" / "results" / "scaling.json")
+SCRIPT = Script(main, PARSER)
+
 if __name__ == "__main__":
-    mpl.use("Agg")
-    parser = figure_parser(__doc__, ROOT / "figures")
-    parser.add_argument(
-        "--results", type=Path, metavar="FILE", default=ROOT / "benchmarks" / "results" / "scaling.json"
-    )
-    arguments = parser.parse_args()
-    save_figures(main(arguments.results), arguments.output)
+    SCRIPT.run()

@@ -16,7 +16,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
@@ -27,16 +26,18 @@ from kdtheory import distort_probabilities
 from kdtheory.estimators import SoftLabelClassifier
 from kdtheory.figures import (
     STYLE,
+    Reproduction,
+    Script,
     draw_distortions,
     draw_legend,
     draw_level,
     draw_oracle,
     draw_trials,
     mean_and_error,
-    save_figures,
 )
-from kdtheory.figures.trials import run_trials, trial_parser
+from kdtheory.figures.trials import run_trials, trial_parser, use_all_cores
 from kdtheory.problems import BinarySample, GaussianClasses
+from kdtheory.reproduced import Reproduced, claimed, sampled
 
 OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 AMOUNTS = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
@@ -47,13 +48,33 @@ REFERENCE_LABELS = 0.8890
 """AUC of students, of an independent run of 100 trials."""
 
 
-def main(full: bool = False, trials: int | None = None, jobs: int | None = None) -> dict[str, Figure]:
-    """Print scores of students beside the reference values, and return the figure by file name."""
+def main(full: bool = False, trials: int | None = None, jobs: int | None = None) -> Reproduction:
+    """Print scores of students beside the reference values, and return them with the figure."""
     n_trials, n_test = (100 if full else 20) if trials is None else trials, 10_000 if full else 2_000
     run = run_trials(partial(learn, n_test=n_test), n_trials, jobs=jobs, title="figure 7")
     print_table(run)
     with plt.style.context(STYLE):
-        return {"uncalibrated_teacher": draw(run)}
+        return Reproduction({"uncalibrated_teacher": draw(run)}, published(run))
+
+
+def published(run: dict[str, np.ndarray]) -> tuple[Reproduced, ...]:
+    """Hold scores against what the paper says of its figure, and against other trials: it prints no numbers."""
+    others, fig7 = "no number in print; 100 independent trials", "Menon et al. (2020), Fig. 7(b)"
+    branch = 0.5 + (2.0 * 1.0 - 1.0) ** (1.0 / AMOUNTS[-1])  # at u = 1
+    return (
+        Reproduced("largest distorted probability by the printed formula", branch, "<= 1", fig7, verdict="misprint"),
+        claimed(
+            f"student's AUC, distortion {AMOUNTS[-1]:g} less none",
+            run["distorted"][:, -1] - run["distorted"][:, 0],
+            "< 0",
+            fig7,
+        ),
+        sampled("AUC of the student of labels", run["labels"], f"{REFERENCE_LABELS:.4f}", others),
+        *(
+            sampled(f"AUC of the student, distortion {amount:g}", run["distorted"][:, k], f"{reference:.4f}", others)
+            for k, (amount, reference) in enumerate(zip(AMOUNTS, REFERENCE, strict=True))
+        ),
+    )
 
 
 def learn(seed: int, *, n_test: int) -> dict[str, np.ndarray]:
@@ -109,8 +130,7 @@ def draw(run: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
+SCRIPT = Script(main, trial_parser(__doc__, OUTPUT), use_all_cores)
+
 if __name__ == "__main__":
-    mpl.use("Agg")
-    arguments = trial_parser(__doc__, OUTPUT).parse_args()
-    jobs = arguments.jobs or (-1 if arguments.full else 1)
-    save_figures(main(arguments.full, arguments.trials, jobs), arguments.output)
+    SCRIPT.run()

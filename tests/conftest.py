@@ -3,6 +3,7 @@
 import os
 from importlib.metadata import version
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 XLA_FLAGS = [
@@ -24,3 +25,11 @@ settings.register_profile(
     "reproducible", deadline=None, derandomize=True, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("reproducible")
+
+
+@pytest.fixture(scope="session")
+def drawn():
+    """Figures, printed lines and numbers of every example."""
+    from tests.examples import Drawings  # loads JAX, which reads the variables above
+
+    return Drawings()

@@ -103,8 +103,9 @@ def test_trials_in_a_folder_are_not_repeated(tmp_path, monkeypatch):
 def test_a_size_that_an_experiment_has_not_is_its_full_one(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     without = Experiment("toy", {name: SIZES[name] for name in ("quick", "full")}, measure, claims, draw)
-    figures = run_and_draw(without, "paper")
-    assert list(figures) == ["toy"]
+    made = run_and_draw(without, "paper")
+    assert list(made.figures) == ["toy"]
+    assert [(row.published, row.verdict) for row in made.numbers] == [("> 0", "contradicted")]
     assert capsys.readouterr().out == (
         "Someone (2020), Fig. 1: it is positive\n  -0.9950 ± 0.0050 units on shift -1: contradicted\n"
     )
@@ -191,3 +192,18 @@ def test_sizes_are_told_apart_on_the_command_line(tmp_path):
     found = [parser.parse_args([f"--{size}"]).size for size in ("quick", "full", "paper")]
     assert found == ["quick", "full", "paper"]
     assert parser.parse_args([]).size == "quick"
+
+
+def test_a_programme_is_a_script_of_all_its_experiments_and_its_numbers(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    other = Experiment("other", TOY.sizes, measure, claims, lambda *_: {})
+    made = Programme("someone_2020", "Someone (2020)", (TOY, other)).script.make(
+        ["--output", str(tmp_path), "--trials", "3"]
+    )
+    assert list(made.reproduction.figures) == ["toy"]
+    first, second = made.reproduction.numbers
+    assert first == second
+    assert (first.quantity, first.published, first.verdict) == ("it is positive", "> 0", "reproduced")
+    assert first.source == "Someone (2020), Fig. 1; here shift 1"
+    np.testing.assert_allclose([first.here, first.error], [1.01, 0.01 / np.sqrt(3.0)])
+    plt.close("all")

@@ -84,7 +84,7 @@ def test_scripts_draw_what_could_go_into_a_paper_and_print_every_claim(script, t
     name = OF_EXPERIMENTS[script]
     expected = ALL[name].claims(ALL[name].sizes["quick"], results(name))
     with jax.enable_x64(False):
-        figures = load_example(script).main(results=trials)
+        figures = load_example(script).main(results=trials).figures
     printed = capsys.readouterr().out
     for claim in expected:
         assert f"{claim.source}: {claim.statement}\n  {claim.result} on {claim.setting}: {claim.verdict()}" in printed

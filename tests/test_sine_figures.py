@@ -18,9 +18,14 @@ def example():
 
 
 @pytest.fixture(scope="module")
-def figures(example):
+def made(example):
     yield example.main()
     plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def figures(made):
+    return made.figures
 
 
 def reference(label_weights):
@@ -97,3 +102,22 @@ def test_colours_of_the_steps_grow_lighter(figures):
     lines = panels(figures["sine_shrinkage_ratios"])["(a)"].lines
     luminance = [np.dot(mpl.colors.to_rgb(line.get_color()), [0.2126, 0.7152, 0.0722]) for line in lines]
     assert np.all(np.diff(luminance) > 0.05)
+
+
+def test_the_published_losses_are_met_by_a_chain_of_refits_and_what_is_wrong_in_print_is_told(made):
+    met, others = made.numbers[:14], {row.quantity: row for row in made.numbers[14:]}
+    assert all(row.verdict == "met" for row in met)
+    for rows, label_weight in ((met[:7], 0.0), (met[7:], 0.25)):
+        losses = PROBLEM.losses(np.array(reference([label_weight] * 5).predictions))
+        np.testing.assert_allclose([row.here for row in rows[:6]], losses, atol=1e-12)
+        published = PROBLEM.published_losses[label_weight]
+        assert [float(row.published) for row in rows] == [*published.steps, published.limit]
+        limit = PROBLEM.losses(np.array(reference([label_weight] * 300).predictions[-1]))
+        np.testing.assert_allclose(rows[6].here, limit, atol=2e-3)
+    (misprint,) = (row for row in others.values() if row.verdict == "misprint")
+    K, K_val = (np.exp(-(np.subtract.outer(x, PROBLEM.x) ** 2) / 80.0) for x in (PROBLEM.x, PROBLEM.x_val))
+    loss = PROBLEM.losses(K_val @ np.linalg.solve(K + PROBLEM.ridge * np.eye(11), PROBLEM.y))
+    np.testing.assert_allclose(misprint.here, loss, rtol=1e-9)
+    rises = others["stepwise best label weights: largest rise of the diagonal of B from step to step"]
+    assert (rises.here > 0.05, rises.verdict) == (True, "contradicted")
+    assert others["stepwise best label weights: range from step 3 on"].here < 0.02

@@ -10,12 +10,10 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from kdtheory._validation import require_share, require_vector
+from kdtheory.reproduced import CLAIM, CONTRADICTED, OPEN, REPRODUCED, Reproduced, judge, require_trials
 
 READING = """A number is positive where its claim holds, with its standard error over trials; reproduced or contradicted
 where the interval of Student's t, at 95 % and not corrected for the number of claims, lies on one side of zero."""
-
-REPRODUCED, CONTRADICTED, OPEN = "reproduced", "contradicted", "undecided"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +59,7 @@ class Claim:
     unit: str = ""
 
     def __post_init__(self) -> None:
-        values = np.asarray(require_vector("values", self.values), dtype=float)
-        if len(values) < 2:
-            raise ValueError(f"values must be of 2 trials or more, for a standard error, got {len(values)}")
-        object.__setattr__(self, "values", values)
+        object.__setattr__(self, "values", require_trials("values", self.values))
 
     @property
     def mean(self) -> float:
@@ -99,11 +94,18 @@ class Claim:
         ValueError, TypeError
             For a level outside [0, 1].
         """
-        quantile = float(stats.t.ppf((1.0 + require_share("level", level)) / 2.0, len(self.values) - 1))
-        reach = quantile * self.error if self.error else 0.0
-        if abs(self.mean) <= reach:
-            return OPEN
-        return REPRODUCED if self.mean > 0.0 else CONTRADICTED
+        return judge(self.values, level)
+
+    def reproduced(self) -> Reproduced:
+        """Give the claim as a row of a table of published numbers."""
+        return Reproduced(
+            self.statement,
+            self.mean,
+            CLAIM,
+            f"{self.source}; here {self.setting}",
+            error=self.error,
+            verdict=self.verdict(),
+        )
 
 
 def claims_table(claims: Sequence[Claim]) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from kdtheory.datasets import load_cifar10, load_fashion_mnist, load_mnist
 from kdtheory.experiments.claims import Claim
 from kdtheory.figures.command_line import figure_parser, made_folder
 from kdtheory.figures.images import Images, hasten_compilation, read_digits
-from kdtheory.figures.output import save_figures
+from kdtheory.figures.script import Reproduction, Script
 from kdtheory.figures.style import STYLE
 from kdtheory.figures.trials import add_trials, run_trials
 
@@ -147,7 +147,7 @@ def _scaled(images: np.ndarray) -> np.ndarray:
     return np.asarray(images, dtype=np.float32) / np.float32(255.0)
 
 
-def run_and_draw(experiment: Experiment, size: Size = "quick", **how: Any) -> dict[str, Figure]:
+def run_and_draw(experiment: Experiment, size: Size = "quick", **how: Any) -> Reproduction:
     """Run an experiment, print what it says of every claim, and draw it.
 
     Parameters
@@ -159,13 +159,14 @@ def run_and_draw(experiment: Experiment, size: Size = "quick", **how: Any) -> di
 
     Returns
     -------
-    dict of str to Figure
-        By file name.
+    Reproduction
+        Its figures, and a number for every claim.
     """
     results = experiment.run(size, **how)
-    for claim in experiment.claims(experiment.setting(size), results):
+    claims = experiment.claims(experiment.setting(size), results)
+    for claim in claims:
         print(f"{claim.source}: {claim.statement}\n  {claim.result} on {claim.setting}: {claim.verdict()}")
-    return experiment.figures(size, results)
+    return Reproduction(experiment.figures(size, results), tuple(claim.reproduced() for claim in claims))
 
 
 def experiment_parser(description: str, output: Path) -> ArgumentParser:
@@ -217,19 +218,22 @@ def prepare(parser: ArgumentParser, experiments: Sequence[Experiment], size: Siz
             parser.error(f"--data: {error}")
 
 
-def call_experiment(main: Callable[..., Mapping[str, Figure]], parser: ArgumentParser, experiment: Experiment) -> None:
-    """Call a script's `main` with all that its command line says but for the output, where its figures are written.
+def experiment_script(
+    main: Callable[..., Reproduction], parser: ArgumentParser, experiments: Sequence[Experiment]
+) -> Script:
+    """Give a script of experiments, which refuses data that some of them cannot read.
 
     Parameters
     ----------
     main : callable
-        Returns figures by file name.
+        As for `Script`.
     parser : argparse.ArgumentParser
         Of `experiment_parser`.
-    experiment : Experiment
+    experiments : sequence of Experiment
         Whose data are needed.
+
+    Returns
+    -------
+    Script
     """
-    arguments = vars(parser.parse_args())
-    output = arguments.pop("output")
-    prepare(parser, [experiment], arguments["size"], arguments["data"])
-    save_figures(dict(main(**arguments)), output)
+    return Script(main, parser, lambda parser, given: prepare(parser, experiments, given.size, given.data))

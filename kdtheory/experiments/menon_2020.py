@@ -10,6 +10,7 @@ from kdtheory.experiments.depth import DEPTH
 from kdtheory.experiments.programme import Programme
 
 PROGRAMME = Programme("menon_2020", "Menon et al. (2020), figure 1", (DEPTH,))
+SCRIPT = PROGRAMME.script
 
 if __name__ == "__main__":
     PROGRAMME.main()

@@ -13,6 +13,7 @@ from kdtheory.experiments.rounds import ROUNDS
 from kdtheory.experiments.shifts import ROBUSTNESS
 
 PROGRAMME = Programme("pham_2022", "Pham et al. (2022)", (ROUNDS, ENSEMBLES, FLATNESS, ROBUSTNESS))
+SCRIPT = PROGRAMME.script
 
 if __name__ == "__main__":
     PROGRAMME.main()

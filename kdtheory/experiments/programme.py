@@ -9,11 +9,20 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from kdtheory.experiments.claims import Claim, claims_table, write_table
-from kdtheory.experiments.experiment import Experiment, experiment_parser, prepare
+from kdtheory.experiments.experiment import (
+    Experiment,
+    experiment_parser,
+    experiment_script,
+    prepare,
+    run_and_draw,
+)
 from kdtheory.figures.output import save_figures
+from kdtheory.figures.script import Reproduction, Script
+from kdtheory.reproduced import Reproduced
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,21 @@ class Programme:
             table.to_csv(output / f"{self.name}.csv", index=False)
             write_table(table, self.title, output / f"{self.name}.txt")
         return table
+
+    @property
+    def script(self) -> Script:
+        """All experiments as one script, which writes no table of its own."""
+        parser = experiment_parser(f"Every experiment of {self.title}.", Path("figures"))
+        return experiment_script(self._reproduce, parser, self.experiments)
+
+    def _reproduce(self, **how: Any) -> Reproduction:
+        figures: dict[str, Figure] = {}
+        numbers: list[Reproduced] = []
+        for experiment in self.experiments:
+            made = run_and_draw(experiment, **how)
+            figures |= made.figures
+            numbers += made.numbers
+        return Reproduction(figures, tuple(numbers))
 
     def main(self, arguments: Sequence[str] | None = None) -> None:
         """Run as a command, and print the table.

@@ -18,6 +18,7 @@ PROGRAMME = Programme(
     "Stanton et al. (2021)",
     (MNIST, ENLARGING, AUGMENTATION, RECYCLING, ENSEMBLES, INITIALISATION),
 )
+SCRIPT = PROGRAMME.script
 
 if __name__ == "__main__":
     PROGRAMME.main()

@@ -15,6 +15,7 @@ from kdtheory.figures.flow import STUDENT, TEACHER, component_lengths, draw_eige
 from kdtheory.figures.output import save_figures
 from kdtheory.figures.risk import draw_risk, draw_separation
 from kdtheory.figures.robustness import draw_effective_robustness, draw_robustness_by_weight
+from kdtheory.figures.script import Reproduction, Script
 from kdtheory.figures.selection import HeldOutErrorDisplay, LabelWeightsDisplay
 from kdtheory.figures.selfdistill import (
     draw_shrinkage,
@@ -49,6 +50,8 @@ __all__ = [
     "TEACHER",
     "HeldOutErrorDisplay",
     "LabelWeightsDisplay",
+    "Reproduction",
+    "Script",
     "component_lengths",
     "draw_band",
     "draw_dissection",

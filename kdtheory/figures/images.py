@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Callable, Mapping, Sequence
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
 from kdtheory._validation import require_positive_integer
 from kdtheory.datasets import load_mnist
-from kdtheory.figures.output import save_figures
 from kdtheory.figures.trials import trial_parser
 
 
@@ -83,14 +80,10 @@ def read_digits() -> Images:
     return Images(digits.images / 16.0, digits.target)
 
 
-def call_main(main: Callable[..., Mapping[str, Figure]], parser: ArgumentParser) -> None:
-    """Call a script's `main` with all that its command line says but for the output, where its figures are written."""
-    mpl.use("Agg")
-    arguments = vars(parser.parse_args())
-    output = arguments.pop("output")
-    if not arguments["full"]:
+def prepare(_: ArgumentParser, given: Namespace) -> None:
+    """Set up a process for the script of an `image_parser`."""
+    if not given.full:
         hasten_compilation()
-    save_figures(dict(main(**arguments)), output)
 
 
 def hasten_compilation() -> None:

@@ -19,10 +19,12 @@ from kdtheory.fidelity import exaggeration_slope, logit_logit_points
 from kdtheory.figures.fidelity import draw_logit_logit
 from kdtheory.figures.flow import STUDENT, TEACHER
 from kdtheory.figures.images import Images, draw_split, read_digits
+from kdtheory.figures.script import Reproduction
 from kdtheory.figures.statistical import mean_and_error
 from kdtheory.figures.style import STYLE
 from kdtheory.figures.trials import run_trials
 from kdtheory.nets import DistillationLoss, Snapshot, TrainingPlan, train
+from kdtheory.reproduced import Reproduced, claimed
 
 N_DRAWN = 6
 """Pairs of directions of which curves are kept and drawn."""
@@ -44,11 +46,15 @@ class Layer:
         teacher at its end.
     weights : callable
         `weights(model)` gives the layer's matrix of shape (p, h).
+    source, published : str
+        Where a paper says of how many pairs of directions the student is more biased, and that as an inequality.
     """
 
     name: str
     inputs: Callable[[Any, np.ndarray], np.ndarray]
     weights: Callable[[Any], np.ndarray]
+    source: str
+    published: str
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class Setting:
 
 def run_and_draw(
     setting: Setting, images: Images | None, figures: Sequence[str], *, n_trials: int, jobs: int | None = None
-) -> dict[str, Figure]:
+) -> Reproduction:
     """Run the trials of a setting, print what is found, and draw the first of them.
 
     Parameters
@@ -94,8 +100,7 @@ def run_and_draw(
 
     Returns
     -------
-    dict of str to Figure
-        By file name.
+    Reproduction
     """
     found = read_digits() if images is None else images
     run = run_trials(partial(learn, setting, found), n_trials, jobs=jobs, title="networks")
@@ -103,7 +108,8 @@ def run_and_draw(
     *of_layers, of_confidence = figures
     with plt.style.context(STYLE):
         curves = {name: draw_curves(run, each.name) for name, each in zip(of_layers, setting.layers, strict=True)}
-        return {**curves, of_confidence: draw_confidence(run)}
+        curves[of_confidence] = draw_confidence(run)
+    return Reproduction(curves, published(setting, run))
 
 
 def learn(setting: Setting, images: Images, seed: int) -> dict[str, np.ndarray]:
@@ -207,6 +213,29 @@ def print_findings(setting: Setting, run: Mapping[str, np.ndarray]) -> None:
             line(name, run[name])
     for name in ("train", "test"):
         line(f"slope of the bottom quarter in the logit-logit plot, {name}", run[f"{name} slope"])
+
+
+def published(setting: Setting, run: Mapping[str, np.ndarray]) -> tuple[Reproduced, ...]:
+    """Hold what is found against what the paper sees by eye."""
+    rows = [
+        claimed(
+            f"{each.name}: share of pairs of directions in which the student is more biased",
+            run[f"{each.name} share"],
+            each.published,
+            each.source,
+        )
+        for each in setting.layers
+    ]
+    fig18 = "Nagarajan et al. (2023), Fig. 18: low confidence is exaggerated"
+    rows += [
+        claimed(f"slope where the teacher is least sure, {where} images", run[f"{part} slope"], "> 1", fig18)
+        for part, where in (("train", "training"), ("test", "new"))
+    ]
+    if "confidence, wrong labels" in run:
+        teacher, student = np.transpose(run["confidence, wrong labels"])
+        source = "Nagarajan et al. (2023), appendix D.2"
+        rows.append(claimed("confidence in wrong labels, student less teacher", student - teacher, "< 0", source))
+    return tuple(rows)
 
 
 def draw_curves(run: Mapping[str, np.ndarray], layer: str) -> Figure:

@@ -5,7 +5,7 @@ Needs scikit-learn and tqdm besides matplotlib: `pip install "kdtheory[examples]
 
 from __future__ import annotations
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -92,6 +92,11 @@ def trial_parser(description: str, output: Path, *, full_jobs: int = -1) -> Argu
     size.add_argument("--quick", dest="full", action="store_false", help="few trials and points, as by default")
     add_trials(parser, full_jobs=full_jobs)
     return parser
+
+
+def use_all_cores(_: ArgumentParser, given: Namespace) -> None:
+    """Let the full size of a script of `trial_parser` run on all cores, unless the processes are given."""
+    given.jobs = given.jobs or (-1 if given.full else 1)
 
 
 def add_trials(parser: ArgumentParser, *, full_jobs: int = 1) -> None:
