@@ -15,7 +15,6 @@ noise much; the high rank correlation over all teachers is mostly that with σ.
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -43,7 +42,6 @@ from kdtheory.figures.trials import run_trials, trial_parser, use_all_cores
 from kdtheory.problems import GaussianClasses
 from kdtheory.reproduced import Reproduced, claimed
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 BIASES = (0.0, 0.2, 0.4, 0.6, 0.8)
 NOISES = (0.0, 1.0, 1.5, 2.0, 2.5)
 PROBLEM = GaussianClasses(mean=0.3)
@@ -147,7 +145,7 @@ def draw(run: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-SCRIPT = Script(main, trial_parser(__doc__, OUTPUT), use_all_cores)
+SCRIPT = Script(main, trial_parser(__doc__), use_all_cores)
 
 if __name__ == "__main__":
     SCRIPT.run()

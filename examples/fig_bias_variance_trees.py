@@ -14,7 +14,6 @@ is best for the teacher, and depths 4 and 8 make the best students, which cannot
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -40,7 +39,6 @@ from kdtheory.figures.trials import run_trials, trial_parser, use_all_cores
 from kdtheory.problems import BinarySample, SlabClasses
 from kdtheory.reproduced import Reproduced, sampled
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 DEPTHS = (1, 2, 4, 8, 16)
 N_STUDENT = 100
 N_TEACHER = 10_000
@@ -159,7 +157,7 @@ def draw(run: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-SCRIPT = Script(main, trial_parser(__doc__, OUTPUT), use_all_cores)
+SCRIPT = Script(main, trial_parser(__doc__), use_all_cores)
 
 if __name__ == "__main__":
     SCRIPT.run()

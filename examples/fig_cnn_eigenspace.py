@@ -23,7 +23,6 @@ so that the sum of the rates of all steps is the same; two trials take minutes o
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import jax
@@ -36,7 +35,6 @@ from kdtheory.figures.images import Images, image_parser, prepare
 from kdtheory.figures.networks import Layer, Setting, run_and_draw
 from kdtheory.nets import ConvolutionalNetwork, TrainingPlan
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 SOURCES = {
     "first layer": "Nagarajan et al. (2023), Fig. 21: in all pairs",
     "second layer": "Nagarajan et al. (2023), Fig. 23: in a majority of the pairs",
@@ -100,7 +98,7 @@ def weights(layer: int, model: ConvolutionalNetwork) -> np.ndarray:
     return filters_as_matrix(model.filters[layer].weight)
 
 
-PARSER = image_parser(__doc__, OUTPUT, load_cifar10)
+PARSER = image_parser(__doc__, load_cifar10)
 PARSER.add_argument(
     "--paper",
     action="store_const",

@@ -44,7 +44,6 @@ from kdtheory.figures import (
 )
 from kdtheory.reproduced import CONTRADICTED, REPRODUCED, Reproduced
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 N_IMAGES, N_FEATURES, WRONG_LABELS = 1000, 2000, 0.2
 PAIRS = ((1, 6), (1, 11), (2, 8), (2, 15), (3, 10), (4, 20), (5, 17), (8, 30))
 TEACHER_STOPS_AT = 9  # when this direction is learned to 63 %
@@ -135,7 +134,7 @@ def read_mnist(file: str | Path) -> tuple[np.ndarray, np.ndarray]:
     return arrays["x_train"].reshape(len(arrays["x_train"]), -1).astype(float), arrays["y_train"].astype(int)
 
 
-PARSER = figure_parser(__doc__, OUTPUT)
+PARSER = figure_parser(__doc__)
 PARSER.add_argument("--mnist", type=read_mnist, metavar="FILE", help="MNIST as an .npz file with x_train and y_train")
 SCRIPT = Script(main, PARSER)
 

@@ -29,7 +29,6 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import jax
@@ -46,7 +45,6 @@ from kdtheory.figures.trials import run_trials
 from kdtheory.nets import DistillationLoss, MultilayerPerceptron, TrainingPlan, self_distill, train
 from kdtheory.reproduced import Reproduced
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 WEIGHTS = tuple(tenth / 10 for tenth in range(10))
 WRONG = 0.2
 WIDTH = 128
@@ -254,7 +252,7 @@ def penalty_of(text: str) -> float:
     return penalty
 
 
-PARSER = image_parser(__doc__, OUTPUT)
+PARSER = image_parser(__doc__)
 PARSER.add_argument("--penalty", type=penalty_of, default=PENALTY, help="on the weights of networks, %(default)s")
 SCRIPT = Script(main, PARSER, prepare)
 

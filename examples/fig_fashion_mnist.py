@@ -53,7 +53,6 @@ from kdtheory.figures import (
 from kdtheory.figures.trials import run_trials, trial_parser, use_all_cores
 from kdtheory.reproduced import Reproduced, claimed
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 BIASES = (0.0, 0.3, 0.6, 0.9)
 NOISES = (0.0, 1.0, 1.5, 2.0)
 
@@ -196,7 +195,7 @@ def read_images(folder: str) -> Images:
         raise ArgumentTypeError(str(error)) from error
 
 
-PARSER = trial_parser(__doc__, OUTPUT)
+PARSER = trial_parser(__doc__)
 PARSER.add_argument(
     "--data", type=read_images, metavar="FOLDER", help="folder with fashion_mnist.npz, or `openml` to fetch it"
 )

@@ -17,14 +17,11 @@ finished trials.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from kdtheory.experiments import experiment_parser, experiment_script, run_and_draw
 from kdtheory.experiments.depth import DEPTH
 from kdtheory.figures import Reproduction
-
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 
 
 def main(**how: Any) -> Reproduction:
@@ -32,7 +29,7 @@ def main(**how: Any) -> Reproduction:
     return run_and_draw(DEPTH, **how)
 
 
-SCRIPT = experiment_script(main, experiment_parser(__doc__, OUTPUT), [DEPTH])
+SCRIPT = experiment_script(main, experiment_parser(__doc__), [DEPTH])
 
 if __name__ == "__main__":
     SCRIPT.run()

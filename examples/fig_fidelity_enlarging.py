@@ -17,14 +17,11 @@ keeps finished trials.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from kdtheory.experiments import experiment_parser, experiment_script, run_and_draw
 from kdtheory.experiments.enlarging import ENLARGING
 from kdtheory.figures import Reproduction
-
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 
 
 def main(**how: Any) -> Reproduction:
@@ -32,7 +29,7 @@ def main(**how: Any) -> Reproduction:
     return run_and_draw(ENLARGING, **how)
 
 
-SCRIPT = experiment_script(main, experiment_parser(__doc__, OUTPUT), [ENLARGING])
+SCRIPT = experiment_script(main, experiment_parser(__doc__), [ENLARGING])
 
 if __name__ == "__main__":
     SCRIPT.run()

@@ -15,14 +15,11 @@ benchmarks/results/stanton_2021.txt. `--results FOLDER` keeps finished trials.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from kdtheory.experiments import experiment_parser, experiment_script, run_and_draw
 from kdtheory.experiments.enlarging import MNIST
 from kdtheory.figures import Reproduction
-
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 
 
 def main(**how: Any) -> Reproduction:
@@ -30,7 +27,7 @@ def main(**how: Any) -> Reproduction:
     return run_and_draw(MNIST, **how)
 
 
-SCRIPT = experiment_script(main, experiment_parser(__doc__, OUTPUT), [MNIST])
+SCRIPT = experiment_script(main, experiment_parser(__doc__), [MNIST])
 
 if __name__ == "__main__":
     SCRIPT.run()

@@ -13,7 +13,6 @@ direction, it is behind along every other, the more the smaller the eigenvalue, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,7 +21,6 @@ import scipy.optimize
 from kdtheory import Distilled, Filter, GradientDescent, GradientFlow, Ridge, SelfDistillation
 from kdtheory.figures import STYLE, Reproduction, Script, draw_exaggeration, draw_filters, figure_parser
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 SPECTRUM = np.geomspace(1e-3, 1e3, 121)
 DOF = 60.0
 
@@ -72,7 +70,7 @@ def training_filters() -> dict[str, Filter]:
     }
 
 
-SCRIPT = Script(main, figure_parser(__doc__, OUTPUT))
+SCRIPT = Script(main, figure_parser(__doc__))
 
 if __name__ == "__main__":
     SCRIPT.run()

@@ -18,14 +18,11 @@ finished trials.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from kdtheory.experiments import experiment_parser, experiment_script, run_and_draw
 from kdtheory.experiments.curvature import FLATNESS
 from kdtheory.figures import Reproduction
-
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 
 
 def main(**how: Any) -> Reproduction:
@@ -33,7 +30,7 @@ def main(**how: Any) -> Reproduction:
     return run_and_draw(FLATNESS, **how)
 
 
-SCRIPT = experiment_script(main, experiment_parser(__doc__, OUTPUT), [FLATNESS])
+SCRIPT = experiment_script(main, experiment_parser(__doc__), [FLATNESS])
 
 if __name__ == "__main__":
     SCRIPT.run()

@@ -16,7 +16,6 @@ probabilities on the same test points. Gains below 1e-4 are drawn on a linear sc
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,7 +29,6 @@ from kdtheory.figures.trials import run_trials, trial_parser, use_all_cores
 from kdtheory.problems import BinarySample, GaussianClasses
 from kdtheory.reproduced import Reproduced, claimed, sampled
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 SIZES = (10, 20, 50, 100, 500, 1000, 5000)
 MEANS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0)
 PRINTED, INFORMATIVE = GaussianClasses(mean=1.0), GaussianClasses(mean=0.3)
@@ -212,7 +210,7 @@ def draw(
     return figure
 
 
-SCRIPT = Script(main, trial_parser(__doc__, OUTPUT), use_all_cores)
+SCRIPT = Script(main, trial_parser(__doc__), use_all_cores)
 
 if __name__ == "__main__":
     SCRIPT.run()

@@ -11,19 +11,14 @@ multiply filters.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from kdtheory import Filter, GradientFlow, Ridge, SelfDistillation, SelfDistillationLimit, Spectrum, fit_filter
-from kdtheory.figures import STUDENT, STYLE, TEACHER, figure_parser, save_figures
+from kdtheory.figures import STUDENT, STYLE, TEACHER, Reproduction, Script, figure_parser
 from kdtheory.problems import SineProblem, sine_problem
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 FILTERS: dict[str, tuple[Filter, str]] = {
     "teacher": (Ridge(0.2), TEACHER),
     "its third student": (SelfDistillation(0.2, 4, 0.0), STUDENT),
@@ -32,8 +27,8 @@ FILTERS: dict[str, tuple[Filter, str]] = {
 }
 
 
-def main() -> dict[str, Figure]:
-    """Return the figure by file name."""
+def main() -> Reproduction:
+    """Return the figure."""
     problem = sine_problem()
     spectrum = Spectrum.from_gram(problem.K)
     with plt.style.context(STYLE):
@@ -42,7 +37,7 @@ def main() -> dict[str, Figure]:
         draw_kept(kept, np.asarray(spectrum.eigenvalues))
         draw_functions(functions, problem, spectrum)
         figure.legend(*functions.get_legend_handles_labels(), loc="outside lower center", ncols=6, columnspacing=1.0)
-        return {"idea": figure}
+        return Reproduction({"idea": figure})
 
 
 def draw_matrix(axes: Axes, problem: SineProblem) -> None:
@@ -72,7 +67,7 @@ def draw_functions(axes: Axes, problem: SineProblem, spectrum: Spectrum) -> None
     axes.set(xlabel="$x$", title="(c) models", xlim=(-0.02, 1.02))
 
 
+SCRIPT = Script(main, figure_parser(__doc__))
+
 if __name__ == "__main__":
-    folder = figure_parser(__doc__, OUTPUT).parse_args().output
-    mpl.use("Agg")
-    save_figures(main(), folder)
+    SCRIPT.run()

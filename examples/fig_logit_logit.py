@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import math
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -51,7 +50,6 @@ from kdtheory.figures.trials import run_trials
 from kdtheory.nets import ConvolutionalNetwork, DistillationLoss, MultilayerPerceptron, Snapshot, TrainingPlan, train
 from kdtheory.reproduced import Reproduced, claimed
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 WRONG = 0.2
 PLACES = {"train": "training images", "test": "new images"}
 SIDES = {"low": "least sure", "high": "surest"}
@@ -291,7 +289,7 @@ def draw_metrics(logits: np.ndarray, title: str) -> Figure:
     return figure
 
 
-SCRIPT = Script(main, image_parser(__doc__, OUTPUT), prepare)
+SCRIPT = Script(main, image_parser(__doc__), prepare)
 
 if __name__ == "__main__":
     SCRIPT.run()

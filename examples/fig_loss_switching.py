@@ -28,7 +28,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -45,7 +44,6 @@ from kdtheory.figures.trials import run_trials
 from kdtheory.nets import DistillationLoss, MultilayerPerceptron, Snapshot, TrainingPlan, train
 from kdtheory.reproduced import Reproduced, claimed
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 LOSS = DistillationLoss(temperature=4.0)
 WRONG = 0.1
 WIDTH = 100
@@ -323,7 +321,7 @@ def draw_confidence(run: Mapping[str, np.ndarray], size: Size) -> Figure:
     return figure
 
 
-SCRIPT = Script(main, image_parser(__doc__, OUTPUT), prepare)
+SCRIPT = Script(main, image_parser(__doc__), prepare)
 
 if __name__ == "__main__":
     SCRIPT.run()

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -30,7 +29,6 @@ from kdtheory.figures.images import Images, image_parser, prepare
 from kdtheory.figures.networks import Layer, Setting, run_and_draw
 from kdtheory.nets import MultilayerPerceptron, TrainingPlan
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 PLAN = TrainingPlan(n_epochs=20, batch_size=32, optimiser="adam", learning_rate=1e-4)
 
 
@@ -70,7 +68,7 @@ LAYERS = tuple(
 )
 
 
-SCRIPT = Script(main, image_parser(__doc__, OUTPUT), prepare)
+SCRIPT = Script(main, image_parser(__doc__), prepare)
 
 if __name__ == "__main__":
     SCRIPT.run()

@@ -29,7 +29,6 @@ from kdtheory.datasets import load_airfoil, load_concrete, load_yacht
 from kdtheory.estimators import SelfDistilledKernelRidgeCV
 from kdtheory.figures import STYLE, HeldOutErrorDisplay, LabelWeightsDisplay, Reproduction, Script, figure_parser
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 RIDGES = np.geomspace(1e-5, 1e2, 22)
 UCI = {"concrete": load_concrete, "airfoil": load_airfoil, "yacht": load_yacht}
 
@@ -82,7 +81,7 @@ def held_out_errors(X: np.ndarray, y: np.ndarray, n_splits: int) -> tuple[float,
     return ours, grid
 
 
-PARSER = figure_parser(__doc__, OUTPUT)
+PARSER = figure_parser(__doc__)
 PARSER.add_argument("--data", type=Path, metavar="FOLDER", help="folder with uci_concrete.npz, uci_airfoil.npz, ...")
 PARSER.add_argument("--splits", type=int, metavar="N", default=4, help="how often a quarter is held out")
 SCRIPT = Script(main, PARSER)

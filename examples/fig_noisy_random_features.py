@@ -19,7 +19,6 @@ Built in: the digits of scikit-learn. With `--full` ten trials; with `--data FOL
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -29,7 +28,6 @@ from kdtheory.figures.images import Images, image_parser, prepare
 from kdtheory.figures.networks import Layer, Setting, run_and_draw
 from kdtheory.nets import RandomFeatures, TrainingPlan
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 PLAN = TrainingPlan(n_epochs=40, optimiser="adam", learning_rate=1e-3)
 
 
@@ -55,7 +53,7 @@ def features(model: RandomFeatures, X: np.ndarray) -> np.ndarray:
     return np.asarray(jax.vmap(model.features)(X))
 
 
-SCRIPT = Script(main, image_parser(__doc__, OUTPUT), prepare)
+SCRIPT = Script(main, image_parser(__doc__), prepare)
 
 if __name__ == "__main__":
     SCRIPT.run()

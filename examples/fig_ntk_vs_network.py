@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from argparse import ArgumentTypeError
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -39,7 +38,6 @@ from kdtheory.figures.trials import run_trials, trial_parser
 from kdtheory.kernels import NTK
 from kdtheory.nets import EmpiricalNTK
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 N_TRAIN, N_TEST, LABEL_WEIGHT = 128, 256, 0.0
 KERNELS = {"infinite-width": "analytic", "the network's": "empirical"}
 MODELS = ("teacher", "student")
@@ -238,7 +236,7 @@ def read_mnist(folder: str) -> Images:
     return chosen(mnist.x_train, mnist.y_train)
 
 
-PARSER = trial_parser(__doc__, OUTPUT, full_jobs=1)
+PARSER = trial_parser(__doc__, full_jobs=1)
 PARSER.add_argument("--data", type=read_mnist, metavar="FOLDER", help="folder with mnist.npz, or `openml` to fetch it")
 SCRIPT = Script(main, PARSER)
 

@@ -14,7 +14,6 @@ risk of every ridge grows like 1 + 2√N, one round has 1.
 from __future__ import annotations
 
 import warnings
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,7 +29,6 @@ from kdtheory import (
 )
 from kdtheory.figures import STYLE, Reproduction, Script, draw_risk, draw_separation, figure_parser
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 NOISE_VARIANCE = 0.25
 SIZES = np.array([1, 3, 10, 30, 100, 300, 1000])
 
@@ -119,7 +117,7 @@ def separate(eigenvalues: np.ndarray, signal: np.ndarray) -> dict[str, float]:
     }
 
 
-SCRIPT = Script(main, figure_parser(__doc__, OUTPUT))
+SCRIPT = Script(main, figure_parser(__doc__))
 
 if __name__ == "__main__":
     SCRIPT.run()

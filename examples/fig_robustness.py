@@ -18,14 +18,11 @@ finished trials.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from kdtheory.experiments import experiment_parser, experiment_script, run_and_draw
 from kdtheory.experiments.shifts import ROBUSTNESS
 from kdtheory.figures import Reproduction
-
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 
 
 def main(**how: Any) -> Reproduction:
@@ -33,7 +30,7 @@ def main(**how: Any) -> Reproduction:
     return run_and_draw(ROBUSTNESS, **how)
 
 
-SCRIPT = experiment_script(main, experiment_parser(__doc__, OUTPUT), [ROBUSTNESS])
+SCRIPT = experiment_script(main, experiment_parser(__doc__), [ROBUSTNESS])
 
 if __name__ == "__main__":
     SCRIPT.run()

@@ -12,6 +12,7 @@ relative to their size. Printed are the exponents p of seconds ∝ nᵖ between 
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from matplotlib.figure import Figure
 
 from kdtheory.figures import STYLE, Reproduction, Script, figure_parser
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(inspect.stack()[0].filename).resolve().parents[1]  # as __file__, which the gallery does not set
 QUANTITIES = {"seconds": "seconds", "mebibytes": "memory, MiB", "error": "relative error"}
 LEAST_ERROR = 1e-10
 """Smaller errors are drawn here: the exact predictions are known no better."""

@@ -14,7 +14,6 @@ those that the authors print, to all their digits.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -42,7 +41,6 @@ from kdtheory.figures import (
 from kdtheory.problems import SineProblem, sine_problem
 from kdtheory.reproduced import CONTRADICTED, Reproduced
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 LOSSES = "Borup & Andersen (2021), losses in the authors' notebook"
 HALF_A_DIGIT = 5.001e-6
 """Losses are printed with five digits after the point."""
@@ -168,7 +166,7 @@ def draw_case(axes: Axes, path: SelfDistillationPath, problem: SineProblem) -> N
         write_label_weights(axes, path)
 
 
-SCRIPT = Script(main, figure_parser(__doc__, OUTPUT))
+SCRIPT = Script(main, figure_parser(__doc__))
 
 if __name__ == "__main__":
     SCRIPT.run()

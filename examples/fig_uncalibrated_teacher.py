@@ -14,7 +14,6 @@ end still far above that of the labels.
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -39,7 +38,6 @@ from kdtheory.figures.trials import run_trials, trial_parser, use_all_cores
 from kdtheory.problems import BinarySample, GaussianClasses
 from kdtheory.reproduced import Reproduced, claimed, sampled
 
-OUTPUT = Path(__file__).resolve().parents[1] / "figures"
 AMOUNTS = (1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0)
 PROBLEM = GaussianClasses(mean=0.3)
 N_POINTS = 100
@@ -130,7 +128,7 @@ def draw(run: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-SCRIPT = Script(main, trial_parser(__doc__, OUTPUT), use_all_cores)
+SCRIPT = Script(main, trial_parser(__doc__), use_all_cores)
 
 if __name__ == "__main__":
     SCRIPT.run()

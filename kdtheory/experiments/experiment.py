@@ -169,13 +169,13 @@ def run_and_draw(experiment: Experiment, size: Size = "quick", **how: Any) -> Re
     return Reproduction(experiment.figures(size, results), tuple(claim.reproduced() for claim in claims))
 
 
-def experiment_parser(description: str, output: Path) -> ArgumentParser:
+def experiment_parser(description: str, output: Path = Path("figures")) -> ArgumentParser:
     """Command line of experiments: their size, trials and processes, and the folders of data, of results, of figures.
 
     Parameters
     ----------
     description : str
-    output : Path
+    output : Path, default figures
         Folder for figures when none is given.
 
     Returns
@@ -185,7 +185,7 @@ def experiment_parser(description: str, output: Path) -> ArgumentParser:
 
     Examples
     --------
-    >>> experiment_parser("An experiment.", Path("figures")).parse_args(["--full", "--data", "openml"]).size
+    >>> experiment_parser("An experiment.").parse_args(["--full", "--data", "openml"]).size
     'full'
     """
     parser = figure_parser(description, output)

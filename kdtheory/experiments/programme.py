@@ -75,7 +75,7 @@ class Programme:
     @property
     def script(self) -> Script:
         """All experiments as one script, which writes no table of its own."""
-        parser = experiment_parser(f"Every experiment of {self.title}.", Path("figures"))
+        parser = experiment_parser(f"Every experiment of {self.title}.")
         return experiment_script(self._reproduce, parser, self.experiments)
 
     def _reproduce(self, **how: Any) -> Reproduction:
@@ -95,7 +95,7 @@ class Programme:
         arguments : sequence of str, optional
             Default: those of the process.
         """
-        parser = experiment_parser(f"Every experiment of {self.title}, and a table of its claims.", Path("figures"))
+        parser = experiment_parser(f"Every experiment of {self.title}, and a table of its claims.")
         known = {each.name: each for each in self.experiments}
         parser.add_argument("--only", nargs="+", choices=known, metavar="NAME", help=f"some of {', '.join(known)}")
         given = vars(parser.parse_args(arguments))

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def figure_parser(description: str, output: Path) -> ArgumentParser:
+def figure_parser(description: str, output: Path = Path("figures")) -> ArgumentParser:
     """Command line of a script that draws figures: where they go.
 
     Parameters
     ----------
     description : str
-    output : Path
+    output : Path, default figures
         Folder for figures when none is given.
 
     Returns
@@ -23,7 +23,7 @@ def figure_parser(description: str, output: Path) -> ArgumentParser:
 
     Examples
     --------
-    >>> arguments = figure_parser("A figure.", Path("figures")).parse_args(["--output", "new/drawings"])
+    >>> arguments = figure_parser("A figure.").parse_args(["--output", "new/drawings"])
     >>> arguments.output.is_dir()
     True
     """

@@ -34,16 +34,18 @@ class Split(NamedTuple):
     y_test: np.ndarray
 
 
-def image_parser(description: str, output: Path, load: Callable[..., Any] = load_mnist) -> ArgumentParser:
+def image_parser(
+    description: str, load: Callable[..., Any] = load_mnist, output: Path = Path("figures")
+) -> ArgumentParser:
     """Command line of an experiment on images: as `trial_parser`, and where a public set is, which is read at once.
 
     Parameters
     ----------
     description : str
-    output : Path
-        Folder for figures when none is given.
     load : callable, default load_mnist
         One of `kdtheory.datasets`.
+    output : Path, default figures
+        Folder for figures when none is given.
 
     Returns
     -------
@@ -52,7 +54,7 @@ def image_parser(description: str, output: Path, load: Callable[..., Any] = load
 
     Examples
     --------
-    >>> image_parser("An experiment.", Path("figures")).parse_args(["--full"]).data is None
+    >>> image_parser("An experiment.").parse_args(["--full"]).data is None
     True
     """
     parser = trial_parser(description, output, full_jobs=1)

@@ -54,7 +54,7 @@ class Script:
     Examples
     --------
     >>> from kdtheory.figures import figure_parser
-    >>> script = Script(lambda: Reproduction({}), figure_parser("A figure.", Path("figures")))
+    >>> script = Script(lambda: Reproduction({}), figure_parser("A figure."))
     >>> made = script.make(["--output", "new", "--full"])
     >>> made.output.name, made.unknown
     ('new', ('--full',))

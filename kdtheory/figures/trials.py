@@ -64,13 +64,13 @@ def run_trials(
     return {name: np.stack([one[name] for one in done]) for name in done[0]}
 
 
-def trial_parser(description: str, output: Path, *, full_jobs: int = -1) -> ArgumentParser:
+def trial_parser(description: str, output: Path = Path("figures"), *, full_jobs: int = -1) -> ArgumentParser:
     """Command line of an experiment: its size, its number of trials and processes, and where the figures go.
 
     Parameters
     ----------
     description : str
-    output : Path
+    output : Path, default figures
         Folder for figures when none is given.
     full_jobs : {-1, 1}, default -1
         Processes of the full size that the help promises: one for what runs on all cores, or on a GPU, by itself.
@@ -82,7 +82,7 @@ def trial_parser(description: str, output: Path, *, full_jobs: int = -1) -> Argu
 
     Examples
     --------
-    >>> arguments = trial_parser("An experiment.", Path("figures")).parse_args(["--full", "--trials", "10"])
+    >>> arguments = trial_parser("An experiment.").parse_args(["--full", "--trials", "10"])
     >>> arguments.full, arguments.trials, arguments.jobs
     (True, 10, None)
     """
