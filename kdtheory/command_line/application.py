@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +9,8 @@ import numpy as np
 import typer
 
 import kdtheory
+from kdtheory.command_line._errors import one_line_errors
+from kdtheory.command_line.advise import advise
 
 app = typer.Typer(
     help="Closed forms for knowledge distillation, and the comparison of students with their teachers.",
@@ -19,6 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+app.command()(advise)
 
 _FILE = "a .npy file, a .npz file (or FILE:NAME for one of its arrays) or a .csv file"
 
@@ -54,7 +56,7 @@ def report(
     from kdtheory.report import report as compare
     from kdtheory.report.output import require_page_path, require_writable
 
-    with _one_line_errors():
+    with one_line_errors():
         page = require_page_path(output)
         require_writable(page)
         controls = [read_logits(each) for each in control or []]
@@ -71,22 +73,6 @@ def report(
         )
         result.save(page)
     typer.echo("\n".join([*result.summary, f"{page}", f"{page.with_suffix('.json')}"]))
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    """End the program with one line where what the user gave is wrong."""
-    try:
-        yield
-    except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}" if error.filename is not None else str(error))
-    except (ValueError, TypeError, OverflowError, MemoryError) as error:
-        _fail(str(error) or type(error).__name__)
-
-
-def _fail(message: str) -> None:
-    typer.echo(f"Error: {' '.join(message.split())}", err=True)
-    raise typer.Exit(2) from None
 
 
 def _stacked(arrays: list[np.ndarray], sources: list[str]) -> np.ndarray | None:
