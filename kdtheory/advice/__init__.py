@@ -3,11 +3,10 @@
 Needs pandas, scikit-learn, skops, tqdm and matplotlib: `pip install "kdtheory[advice]"`.
 """
 
-import importlib.util
+from importlib.util import find_spec
 
-_MISSING = [name for name in ("pandas", "sklearn", "skops", "tqdm", "matplotlib") if not importlib.util.find_spec(name)]
-if _MISSING:
-    raise ModuleNotFoundError(f'kdtheory.advice needs {_MISSING[0]}: pip install "kdtheory[advice]"')
+if missing := [name for name in ("pandas", "sklearn", "skops", "tqdm", "matplotlib") if not find_spec(name)]:
+    raise ModuleNotFoundError(f'kdtheory.advice needs {missing[0]}: pip install "kdtheory[advice]"')
 
 from kdtheory.advice.advising import Advice, advise
 from kdtheory.advice.choosing import Gain

@@ -22,7 +22,7 @@ from kdtheory._validation import require_bool, require_nonnegative_integer, requ
 from kdtheory.advice.choosing import Gain, gain_without_hindsight
 from kdtheory.advice.sentences import sentences
 from kdtheory.advice.table import Table
-from kdtheory.advice.widths import MOST_POINTS_OF_EIGH, Progress, Width, find_widths
+from kdtheory.advice.widths import Progress, Width, find_widths
 from kdtheory.estimators import SelfDistilledKernelRidge
 
 _ONE_THREAD_UP_TO = 3000
@@ -181,7 +181,7 @@ def advise(
     >>> rng = np.random.default_rng(0)
     >>> x = rng.uniform(-3.0, 3.0, 60)
     >>> frame = pd.DataFrame({"x": x, "y": np.sin(2.0 * x) + 0.3 * rng.standard_normal(60)})
-    >>> advice = advise(make_table(Rows(frame, 60, ","), "y"), n_steps=3)
+    >>> advice = advise(make_table(Rows(frame, 60, {}), "y"), n_steps=3)
     >>> advice.model.predict(frame[:2]).shape
     (2,)
     """
@@ -277,7 +277,7 @@ def _shown(verbose: bool) -> Iterator[Progress]:
 
 @contextmanager
 def _threads(n_rows: int) -> Iterator[None]:
-    if n_rows > min(_ONE_THREAD_UP_TO, MOST_POINTS_OF_EIGH):
+    if n_rows > _ONE_THREAD_UP_TO:
         yield
         return
     with threadpool_limits(1, user_api="blas"):

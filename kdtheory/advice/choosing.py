@@ -12,7 +12,7 @@ from kdtheory._typing import Array
 _FOLDS = 10
 _REPEATS = 5
 _STANDARD_ERRORS = 2.0
-_WORTHWHILE = 0.02
+LITTLE = 0.02
 """Share of the error of kernel ridge regression below which a gain is none to speak of."""
 
 
@@ -55,7 +55,7 @@ class Gain:
         """`"yes"` two standard errors above 0, `"no"` two below 2 % of the error, or `"cannot be told"`."""
         if self.value > _STANDARD_ERRORS * self.standard_error:
             return "yes"
-        if self.value + _STANDARD_ERRORS * self.standard_error < _WORTHWHILE * self.plain_error:
+        if self.value + _STANDARD_ERRORS * self.standard_error < LITTLE * self.plain_error:
             return "no"
         return "no" if self.plain_error == 0.0 else "cannot be told"
 
@@ -86,10 +86,10 @@ def gain_without_hindsight(point_scores: Sequence[Array], generator: np.random.G
 
     Examples
     --------
-    >>> scores = np.random.default_rng(0).uniform(size=(3, 4, 50)) / 50
-    >>> gain = gain_without_hindsight([scores], np.random.default_rng(0))
-    >>> gain.verdict
-    'cannot be told'
+    >>> scores = np.random.default_rng(0).uniform(size=(3, 2, 50)) / 50
+    >>> scores[:, 1, :] -= 0.5 / 50
+    >>> gain_without_hindsight([scores], np.random.default_rng(0)).verdict
+    'yes'
     """
     n_points = point_scores[0].shape[2]
     n_folds = min(_FOLDS, n_points)

@@ -39,12 +39,13 @@ class Rows:
         The index is the number of each row in the file, counted from 1 without the header.
     n_rows : int
         How many rows the file has.
-    separator : str
+    options : dict of str
+        What `pandas.read_csv` must be told to read the file.
     """
 
     frame: Any
     n_rows: int
-    separator: str
+    options: dict[str, Any]
 
 
 def read_rows(path: str | PathLike[str], *, most_rows: SupportsIndex = 2000, seed: Any = 0) -> Rows:
@@ -88,22 +89,26 @@ def read_rows(path: str | PathLike[str], *, most_rows: SupportsIndex = 2000, see
     opener: Any = _OPENERS.get(file.suffix.lower(), open)
     try:
         with opener(file, "rb") as stream:
-            separator, decimal = _dialect(stream.read(_HEAD), file)
+            options = _options(stream.read(_HEAD), file)
         with opener(file, "rb") as stream:
-            frame, total = _sample(stream, separator, decimal, count, generator)
+            frame, total = _sample(stream, options, count, generator)
     except UnicodeDecodeError as error:
         raise ValueError(f"{file} must be text in UTF-8, got other bytes: save it as UTF-8") from error
     except pd.errors.ParserError as error:
         raise ValueError(f"{file} must have as many fields in each row as in its header: {error}") from error
     except pd.errors.ParserWarning as error:
         raise ValueError(f"{file} must have as many fields in each row as in its header, got more") from error
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+    except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the system, not of a decompressor
+            raise
         raise ValueError(f"{file} must be a whole compressed file, got one that is damaged: {error}") from error
-    return Rows(frame, total, separator)
+    if total == 0:
+        raise ValueError(f"{file} must have rows below its header, got none")
+    return Rows(frame, total, options)
 
 
-def _dialect(head: bytes, file: Path) -> tuple[str, str]:
-    """Separator and decimal sign, from the first lines."""
+def _options(head: bytes, file: Path) -> dict[str, Any]:
+    """Separator and decimal sign where they are not the usual ones, from the first lines."""
     if not head.strip():
         raise ValueError(f"{file} must have a header and rows, got an empty file")
     if b"\0" in head:
@@ -119,9 +124,11 @@ def _dialect(head: bytes, file: Path) -> tuple[str, str]:
             f"{file} must have two columns or more, with {', '.join(_SEPARATORS.values())} between them, got the header"
             f" {lines[0][:60]!r}"
         )
-    _require_names(next(csv.reader(io.StringIO(lines[0]), delimiter=separator)), file)
-    comma = separator == ";" and any(_DECIMAL_COMMA.search(line) for line in lines[1:])
-    return separator, "," if comma else "."
+    _require_names(next(csv.reader(io.StringIO(lines[0]), delimiter=separator, skipinitialspace=True)), file)
+    options: dict[str, Any] = {} if separator == "," else {"sep": separator}
+    if separator == ";" and any(_DECIMAL_COMMA.search(line) for line in lines[1:]):
+        options["decimal"] = ","
+    return options | ({"skipinitialspace": True} if f"{separator} " in plain else {})
 
 
 def _require_names(names: list[str], file: Path) -> None:
@@ -141,20 +148,18 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _sample(
-    stream: BinaryIO, separator: str, decimal: str, count: int, generator: np.random.Generator
-) -> tuple[Any, int]:
+def _sample(stream: BinaryIO, options: dict[str, Any], count: int, generator: np.random.Generator) -> tuple[Any, int]:
     """At most so many rows, those with the smallest of random keys, and how many there are in all."""
-    kept, keys, total = None, np.zeros(0), 0
-    options = {"sep": separator, "decimal": decimal, "index_col": False, "low_memory": False, "encoding": "utf-8-sig"}
+    kept, keys, total = pd.DataFrame(), np.zeros(0), 0
+    strict = {"index_col": False, "low_memory": False, "encoding": "utf-8-sig", "chunksize": _ROWS_AT_ONCE}
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        with pd.read_csv(stream, chunksize=_ROWS_AT_ONCE, skipinitialspace=True, **options) as chunks:
+        with pd.read_csv(stream, **strict, **options) as chunks:
             for chunk in chunks:
                 chunk.index = np.arange(total + 1, total + len(chunk) + 1)
                 total += len(chunk)
                 keys = np.concatenate([keys, generator.random(len(chunk))])
-                kept = chunk if kept is None else pd.concat([kept, chunk])
+                kept = pd.concat([kept, chunk]) if len(kept) else chunk
                 if len(kept) > count:
                     smallest = np.sort(np.argpartition(keys, count)[:count])
                     kept, keys = kept.iloc[smallest], keys[smallest]

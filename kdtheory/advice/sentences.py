@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from kdtheory.advice.choosing import LITTLE
+from kdtheory.estimators import Nystrom
+
 if TYPE_CHECKING:
     from kdtheory.advice.advising import Advice
     from kdtheory.advice.choosing import Gain
@@ -18,19 +21,22 @@ _ANSWERS = {
 
 def sentences(advice: Advice) -> list[str]:
     """Remarks on the table, the answer, how it was found, the errors and the model."""
-    table, measured, gain = advice.table, advice.measured, advice.gain
+    table = advice.table
     parameters = advice.chosen.model.best_params_
     n_steps = parameters["n_steps"]
     columns = f"{table.n_rows:,} rows, {len(table.numbers)} columns of numbers"
     if table.categories:
         columns += f" and {len(table.categories)} of categories"
     answer = _ANSWERS[advice.verdict].format(rows=f"{table.n_rows:,}")
+    if advice.verdict == "yes" and advice.gain.share < LITTLE:
+        answer = "Distillation helps a little on data like these"
     lines = [
         f"{columns}, target {table.target_name}.",
         *table.remarks,
+        *_solver(advice),
         "",
-        f"{answer}: {_gain_in_words(gain)}, {_how(advice)}.",
-        f"Measured where it was chosen, which looks a little too good, the gain is {_with_error(measured)}.",
+        f"{answer}: {_gain_in_words(advice.gain)}, {_how(advice)}.",
+        *_measured(advice),
         "",
         *_errors(advice),
         "",
@@ -52,6 +58,19 @@ def _gain_in_words(gain: Gain) -> str:
         f"its gain in mean squared error over the best kernel ridge regression is {_with_error(gain)}"
         f" ({_rounded(share, error)} % ± {_rounded(error, error)} %)"
     )
+
+
+def _measured(advice: Advice) -> list[str]:
+    if advice.chosen.model.best_params_["n_steps"] == 1:
+        return []
+    return [f"Measured where it was chosen, which looks a little too good, the gain is {_with_error(advice.measured)}."]
+
+
+def _solver(advice: Advice) -> list[str]:
+    solver = advice.chosen.model.solver_
+    if not isinstance(solver, Nystrom):
+        return []
+    return [f"So many rows need an approximation of the kernel: Nyström, with {solver.n_components:,} landmarks."]
 
 
 def _how(advice: Advice) -> str:

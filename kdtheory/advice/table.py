@@ -85,9 +85,9 @@ def make_table(rows: Rows, target: str, *, drop: Sequence[str] = ()) -> Table:
     Examples
     --------
     >>> frame = pd.DataFrame({"x": range(30), "kind": ["a", "b"] * 15, "y": range(30), "unit": ["m"] * 30})
-    >>> table = make_table(Rows(frame, 30, ","), "y")
-    >>> table.numbers, table.categories, table.remarks[-1]
-    ((), ('kind',), 'Column x equals the target and was left out.')
+    >>> table = make_table(Rows(frame, 30, {}), "y")
+    >>> table.numbers, table.categories, table.remarks[:2]
+    ((), ('kind',), ('Left out as always the same: unit.', 'Column x equals the target and was left out.'))
     """
     frame = rows.frame
     _require_column(frame, target, "target")
@@ -138,8 +138,8 @@ def _without_gaps(frame: Any, target: str, remarks: list[str]) -> Any:
         of_worst = f"{int(gaps[worst].sum()):,} in column {worst}"
         if count > _MOST_INCOMPLETE * len(frame):
             raise ValueError(
-                f"at least half of the rows must be complete, got {count:,} of {len(frame):,} with a missing value, most"
-                f" of them, {of_worst}: leave columns out with --drop, or fill them"
+                f"at least half of the rows must be complete, got {count:,} of {len(frame):,} with a missing value,"
+                f" most of them, {of_worst}: leave columns out with --drop, or fill them"
             )
         remarks.append(f"{_count(count, 'row')} with a missing value left out ({of_worst}).")
     kept = frame[~incomplete]

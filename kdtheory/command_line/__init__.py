@@ -15,6 +15,10 @@ def main() -> None:
         if importlib.util.find_spec(library) is None:
             print(f'Error: the command kdtheory needs {library}: pip install "kdtheory[report]"', file=sys.stderr)
             sys.exit(2)
-    from kdtheory.command_line.application import app
+    try:
+        from kdtheory.command_line.application import app
 
-    app(prog_name="kdtheory")
+        app(prog_name="kdtheory")
+    except KeyboardInterrupt:  # before the command has begun; typer says the same after that
+        print("Aborted.", file=sys.stderr)
+        sys.exit(130)

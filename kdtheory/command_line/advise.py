@@ -41,19 +41,19 @@ def advise(
     except ModuleNotFoundError as error:
         fail(str(error))
     with one_line_errors(), staging(out) as place:
-        table = make_table(read_rows(data, most_rows=rows, seed=seed), target, drop=drop or [])
+        read = read_rows(data, most_rows=rows, seed=seed)
+        table = make_table(read, target, drop=drop or [])
         advice = advised(table, n_steps=steps, n_outer_folds=outer_folds, seed=seed, verbose=sys.stderr.isatty())
-        files = write_advice(advice, place)
-    typer.echo(
-        "\n".join(
-            [
-                *advice.summary,
-                "",
-                *(str(out / file.name) for file in files),
-                "",
-                "In Python:",
-                "    from kdtheory.estimators import load",
-                f"    load({str(out / 'model.skops')!r}).predict(pandas.read_csv({str(data)!r}))",
-            ]
-        )
-    )
+        names = [file.name for file in write_advice(advice, place)]
+    options = "".join(f", {name}={value!r}" for name, value in read.options.items())
+    lines = [
+        *advice.summary,
+        "",
+        *(str(out / name) for name in names),
+        "",
+        "In Python:",
+        "    import pandas",
+        "    from kdtheory.estimators import load",
+        f"    load({str(out / 'model.skops')!r}).predict(pandas.read_csv({str(data)!r}{options}))",
+    ]
+    typer.echo("\n".join(lines))
