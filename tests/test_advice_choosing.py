@@ -122,12 +122,12 @@ def test_without_hindsight_every_choice_is_made_by_the_other_folds():
     scores = [rng.gamma(1.0, size=(3, 4, 37)) / 37 * (1.0 - 0.15 * np.arange(4))[:, None] for _ in range(2)]
     dealt = np.random.default_rng(9)
     losses, plain_losses = np.zeros(37), np.zeros(37)
-    for _ in range(5):
+    for _ in range(20):
         folds = dealt.permutation(37) % 10
         for fold in range(10):
             plain, chosen = chosen_again(scores, np.flatnonzero(folds != fold))
-            plain_losses[folds == fold] += 37 * plain[folds == fold] / 5
-            losses[folds == fold] += 37 * chosen[folds == fold] / 5
+            plain_losses[folds == fold] += 37 * plain[folds == fold] / 20
+            losses[folds == fold] += 37 * chosen[folds == fold] / 20
     gain = gain_without_hindsight(scores, np.random.default_rng(9))
     differences = plain_losses - losses
     assert gain.plain_error == pytest.approx(plain_losses.mean(), rel=1e-12)
@@ -139,14 +139,13 @@ def test_without_hindsight_every_choice_is_made_by_the_other_folds():
 
 def test_the_best_of_many_equal_candidates_gains_nothing_without_hindsight():
     rng = np.random.default_rng(0)
-    values, hindsight = [], []
+    gains, hindsight = [], []
     for seed in range(30):
         scores = rng.gamma(1.0, size=(8, 6, 100)) / 100
-        gain = gain_without_hindsight([scores], np.random.default_rng(seed))
-        values.append(gain.value / gain.standard_error if gain.standard_error else 0.0)
+        gains.append(gain_without_hindsight([scores], np.random.default_rng(seed)).value)
         hindsight.append(scores[:, 0].sum(axis=1).min() - scores.sum(axis=2).min())
-    assert abs(np.mean(values)) < 0.6
     assert np.mean(hindsight) > 0.03
+    assert np.mean(gains) < 2.0 * np.std(gains) / np.sqrt(30)
 
 
 def test_the_scores_of_points_add_up_to_those_of_candidates(advice):

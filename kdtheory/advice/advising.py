@@ -166,7 +166,7 @@ def advise(
 
     Notes
     -----
-    Cost: about six eigendecompositions of n rows, above 5000 rows Nyström approximations with 1000 landmarks; once
+    Cost: about eight eigendecompositions of n rows, above 5000 rows Nyström approximations with 1000 landmarks; once
     more, and a little less, for every outer fold.
 
     See Also

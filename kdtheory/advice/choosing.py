@@ -10,7 +10,7 @@ import numpy as np
 from kdtheory._typing import Array
 
 _FOLDS = 10
-_REPEATS = 5
+_REPEATS = 20
 _STANDARD_ERRORS = 2.0
 LITTLE = 0.02
 """Share of the error of kernel ridge regression below which a gain is none to speak of."""
@@ -68,7 +68,7 @@ def gain_without_hindsight(point_scores: Sequence[Array], generator: np.random.G
     point_scores : sequence of arrays of shape (n_ridges, n_steps, n)
         For every width, what every point adds to the score of every candidate.
     generator : numpy.random.Generator
-        Deals out the points to ten folds, five times.
+        Deals out the points to ten folds, twenty times.
 
     Returns
     -------
@@ -96,30 +96,26 @@ def gain_without_hindsight(point_scores: Sequence[Array], generator: np.random.G
     losses, plain_losses = np.zeros(n_points), np.zeros(n_points)
     for _ in range(_REPEATS):
         folds = generator.permutation(n_points) % n_folds
-        for fold in range(n_folds):
-            out = folds == fold
-            plain, chosen = _choose(point_scores, ~out)
+        out_of = folds == np.arange(n_folds)[:, None]
+        sums = [scores @ (~out_of).T.astype(float) for scores in point_scores]
+        for fold, out in enumerate(out_of):
+            plain, chosen = _choose(point_scores, [each[:, :, fold] for each in sums], ~out)
             plain_losses[out] += plain[out] * (n_points / _REPEATS)
             losses[out] += chosen[out] * (n_points / _REPEATS)
     return Gain.of(plain_losses, losses)
 
 
-def _choose(point_scores: Sequence[Array], points: Array) -> tuple[Array, Array]:
-    """Scores, at all points, of the kernel ridge regression and of the model that these points would choose."""
-    plain: tuple[float, Array] | None = None
-    best: tuple[float, Array] | None = None
-    for scores in point_scores:
-        means = scores @ points.astype(float)
-        ridges = np.argmin(means, axis=0)
-        of_steps = means[ridges, np.arange(len(ridges))]
-        step = _fewest_fits(scores[ridges, np.arange(len(ridges))], of_steps, points)
-        if best is None or of_steps[step] < best[0]:
-            best = float(of_steps[step]), scores[ridges[step], step]
-        if plain is None or of_steps[0] < plain[0]:
-            plain = float(of_steps[0]), scores[ridges[0], 0]
-    if plain is None or best is None:
-        raise ValueError("point_scores must hold at least one width, got none")
-    return plain[1], best[1]
+def _choose(point_scores: Sequence[Array], sums: Sequence[Array], points: Array) -> tuple[Array, Array]:
+    """Scores, at all points, of the kernel ridge regression and of the model with the best sums over some points."""
+    plain = min(range(len(sums)), key=lambda width: float(np.min(sums[width][:, 0])))
+    found: list[tuple[float, Array]] = []
+    for scores, of_points in zip(point_scores, sums, strict=True):
+        ridges = np.argmin(of_points, axis=0)
+        tops = of_points[ridges, np.arange(len(ridges))]
+        step = _fewest_fits(scores[ridges, np.arange(len(ridges))], tops, points)
+        found.append((float(tops[step]), scores[ridges[step], step]))
+    best = min(found, key=lambda each: each[0])
+    return point_scores[plain][np.argmin(sums[plain][:, 0]), 0], best[1]
 
 
 def _fewest_fits(scores: Array, sums: Array, points: Array) -> int:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -16,7 +16,13 @@ _FEWEST_POINTS = 150
 _COARSE = (-12, -8, -4, 0, 4, 8, 12)
 """In half octaves from the inverse of the median squared distance."""
 
-_FARTHEST = 40
+_AROUND = (-4, 0, 4, 8)
+"""From where few points lead to: valleys of the error are narrow, and more points bear a narrower kernel."""
+
+_FARTHEST = 20
+_BETTER = 1e-3
+"""Relative decrease of the error for which it is worth while to go on."""
+
 _MEDIAN_OF = 500
 
 Progress: TypeAlias = Callable[[float], None]
@@ -54,10 +60,10 @@ class Width:
 def find_widths(
     points: Array, target: Array, *, n_steps: int, generator: np.random.Generator, progress: Progress
 ) -> list[Width]:
-    """Try widths until both the best model and the best kernel ridge regression have worse ones on either side.
+    """Try widths until neither the best model nor the best kernel ridge regression has a better one on either side.
 
-    The widths are half octaves apart there. The search starts on a quarter of the points, on half of them it goes on,
-    and the drift between the two says where to start on all: more points bear a narrower kernel.
+    Half an octave apart, that is, and better by 0.1 % or more. The search starts on a quarter of the points, on half of
+    them it goes on, and the drift between the two says where to start on all: from a quarter of that to sixteen times.
 
     Parameters
     ----------
@@ -77,24 +83,23 @@ def find_widths(
 
     Notes
     -----
-    Cost: about six eigendecompositions. A best width far from that of fewer points, behind a worse one, is not found.
+    Cost: about eight eigendecompositions. A best width farther away, behind worse ones, is not found.
     """
     order = generator.permutation(len(points))
     unit = _inverse_median(points[order[:_MEDIAN_OF]])
     starts: list[int] = []
     for size in (len(points) // 4, len(points) // 2):
-        if size < _FEWEST_POINTS:
-            continue
-        part = order[:size]
-        few = _Climb(points[part], target[part], unit, 1, lambda _: None)
-        few.try_all(_COARSE if not starts else [])
-        starts.append(few.top(starts[-1] if starts else None, 2))
+        if size >= _FEWEST_POINTS:
+            part = order[:size]
+            few = _Climb(points[part], target[part], unit, 1, lambda _: None)
+            starts.append(few.best_of([starts[-1]] if starts else _COARSE, 2))
     climb = _Climb(points, target, unit, n_steps, progress)
-    if not starts:
-        climb.try_all(_COARSE)
-    start = starts[-1] + round((starts[-1] - starts[0]) / 2) * 2 if starts else None
-    climb.top(start, 2)
-    climb.top(None, 1)
+    if starts:
+        start = starts[-1] + round((starts[-1] - starts[0]) / 2) * 2
+        climb.best_of([start + number for number in _AROUND], 2)
+    else:
+        climb.best_of(_COARSE, 2)
+    climb.best_of([], 1)
     return [climb.tried[number] for number in sorted(climb.tried)]
 
 
@@ -105,23 +110,23 @@ class _Climb:
         self.points, self.target, self.unit, self.n_steps, self.progress = points, target, unit, n_steps, progress
         self.tried: dict[int, Width] = {}
 
-    def try_all(self, numbers: Any) -> None:
-        for number in numbers:
-            if number not in self.tried and abs(number) <= _FARTHEST:
+    def best_of(self, starts: Sequence[int], step: int) -> int:
+        """Try widths, and neighbours of the best while these are better, and return the best."""
+        self._try(starts)
+        for error in (self._plain, self._score):
+            while True:
+                best = min(self.tried, key=error)
+                self._try([best - step, best + step])
+                if error(min(self.tried, key=error)) >= (1.0 - _BETTER) * error(best):
+                    break
+        return min(self.tried, key=self._score)
+
+    def _try(self, numbers: Sequence[int]) -> None:
+        for number in np.clip(numbers, -_FARTHEST, _FARTHEST).astype(int).tolist():
+            if number not in self.tried:
                 gamma = self.unit * 2.0 ** (number / 2)
                 self.progress(gamma)
                 self.tried[number] = try_width(self.points, self.target, gamma, self.n_steps)
-
-    def top(self, start: int | None, step: int) -> int:
-        """Try widths until the neighbours of the best are known, and return the best."""
-        if start is not None:
-            self.try_all([start])
-        while True:
-            bests = {min(self.tried, key=self._plain), min(self.tried, key=self._score)}
-            known = len(self.tried)
-            self.try_all([best + side for best in sorted(bests) for side in (-step, step)])
-            if len(self.tried) == known:
-                return min(self.tried, key=self._score)
 
     def _plain(self, number: int) -> float:
         return self.tried[number].plain_error
