@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from kdtheory.advice.choosing import Gain
 
 _PLAIN, _DISTILLED = "black", "C0"
+_LEAST_PERCENT = 1.0
+"""Shown on both sides of zero, so that a tiny gain looks tiny."""
 
 
 def draw_advice(advice: Advice) -> Figure:
@@ -40,8 +42,10 @@ def _draw_gains(ax: Axes, advice: Advice) -> None:
         ax.errorbar(100.0 * gain.share, -height, xerr=width, fmt="o", color=color, capsize=3)
     ax.set_yticks([-height for height in range(len(gains))], [name for name, _ in gains])
     ax.set_ylim(-len(gains) + 0.4, 0.6)
-    ax.set_xlabel("gain, % of the error of kernel ridge regression")
-    ax.set_title(f"Does distillation help? {advice.verdict.capitalize()} (± 2 standard errors)", loc="left")
+    low, high = ax.get_xlim()
+    ax.set_xlim(min(low, -_LEAST_PERCENT), max(high, _LEAST_PERCENT))
+    ax.set_xlabel("gain, % of the plain error (± 2 standard errors)")
+    ax.set_title(f"Does distillation help? {advice.verdict.capitalize()}", loc="left")
 
 
 def _draw_widths(ax: Axes, advice: Advice) -> None:
@@ -57,7 +61,7 @@ def _draw_widths(ax: Axes, advice: Advice) -> None:
     inside = [gamma for gamma, *errors in zip(gammas, plain, score, strict=True) if min(errors) <= max(shown)]
     ax.set(xscale="log", xlabel=r"$\gamma$ of the kernel $\exp(-\gamma\,|x - z|^2)$", ylabel="held-out error")
     ax.set_xlim(min(inside) / 1.2, max(inside) * 1.2)
-    ax.set_xticks(inside, [f"{gamma:.2g}" for gamma in inside])
+    ax.set_xticks(inside, [f"{gamma:.2g}" for gamma in inside], rotation=45, ha="right")
     ax.set_xticks([], minor=True)
     ax.set_title("Kernel widths", loc="left")
     ax.legend()
@@ -70,7 +74,7 @@ def _draw_ridges(ax: Axes, advice: Advice) -> None:
         model.ridges_, model.loo_error_path_, best_ridge=chosen["ridge"], best_n_steps=chosen["n_steps"]
     ).plot(ax)
     marks = [line for line in ax.lines if line.get_label() in ("chosen", "best of 1 fit")]
-    ax.legend(handles=[display.lines_[0], display.lines_[-1], *marks], loc="lower right")
+    ax.legend(handles=[display.lines_[0], display.lines_[-1], *marks], loc="lower right", frameon=True)
     ax.set_xlabel(r"ridge $\lambda$")
     ax.set_title(rf"Ridges at the chosen width $\gamma = {chosen['gamma']:.3g}$", loc="left")
 

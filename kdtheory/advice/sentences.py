@@ -112,4 +112,4 @@ def _rounded(value: float, error: float) -> str:
     if error == 0.0:
         return f"{value:.3g}"
     decimals = 1 - math.floor(math.log10(error))
-    return f"{value:.{decimals}f}" if 0 <= decimals <= 9 else f"{value:.3g}"
+    return f"{value:.{decimals}f}" if 0 <= decimals <= 5 else f"{value:.2g}"
