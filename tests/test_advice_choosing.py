@@ -1,13 +1,14 @@
 """The advice: its numbers against refits without each row, its widths, and the choice made again without hindsight."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.preprocessing import StandardScaler
 
-from kdtheory.advice import Gain, advise
+from kdtheory.advice import Advice, Gain, advise
 from kdtheory.advice.choosing import gain_without_hindsight
 from kdtheory.advice.widths import find_widths
 from kdtheory.estimators import SelfDistilledKernelRidge
@@ -146,6 +147,21 @@ def test_the_best_of_many_equal_candidates_gains_nothing_without_hindsight():
         hindsight.append(scores[:, 0].sum(axis=1).min() - scores.sum(axis=2).min())
     assert np.mean(hindsight) > 0.03
     assert np.mean(gains) < 2.0 * np.std(gains) / np.sqrt(30)
+
+
+def test_both_kinds_of_model_have_the_width_that_is_best_for_them():
+    widths = [SimpleNamespace(score=score, plain_error=plain) for score, plain in [(0.3, 0.5), (0.2, 0.4), (0.25, 0.3)]]
+    gain = Gain(0.0, 0.0, 1.0, 1.0)
+    found = Advice(None, None, widths, 1.0, gain, gain, None, 0, 0)
+    assert (found.chosen, found.plain) == (widths[1], widths[2])
+
+
+def test_a_width_is_judged_by_the_score_of_its_chosen_model(advice):
+    for width in advice.widths:
+        results = width.model.cv_results_
+        assert width.score == pytest.approx(-results["selection_score"][width.model.best_index_], rel=1e-9)
+        plain = -results["mean_test_score"][results["param_n_steps"] == 1]
+        assert width.plain_error == pytest.approx(plain.min(), rel=1e-9)
 
 
 def test_the_scores_of_points_add_up_to_those_of_candidates(advice):

@@ -46,6 +46,12 @@ def test_it_writes_a_model_for_raw_rows_with_a_picture_and_all_numbers(folder):
     assert sorted(each.name for each in folder.iterdir()) == ["data.csv", "new"]
     numbers = json.loads((folder / "new/advice/advice.json").read_text(encoding="utf-8"))
     assert result.out.startswith("\n".join(numbers["summary"]))
+    errors = {
+        line[:24].strip(): line.split()[-3:] for line in numbers["summary"] if line[:4] in ("pred", "kern", "chos")
+    }
+    assert errors["predicting the mean"][2] == "0.0000"
+    assert errors["kernel ridge regression"][2] == f"{numbers['plain']['r2']:.4f}"
+    assert float(errors["kernel ridge regression"][1]) == pytest.approx(numbers["plain"]["error"] ** 0.5, rel=1e-3)
     load_it = result.out.splitlines()[-1].strip()
     assert load_it == "load('new/advice/model.skops').predict(pandas.read_csv('data.csv', sep=';', decimal=','))"
     predictions = eval(load_it, {"load": load, "pandas": pd})
