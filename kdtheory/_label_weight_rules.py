@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -124,13 +125,7 @@ class MonotoneWeights(_HullWeights):
 
     def vertices(self, n_steps: int) -> np.ndarray:
         """See `_HullWeights`; beyond 12 fits, where binomial tails cancel too many digits, pure models are added."""
-        n = min(n_steps, _BINOMIAL_FITS)
-        combinations = np.zeros((n_steps, n_steps))
-        for k in range(1, n + 1):
-            for j in range(k, n + 1):
-                combinations[k - 1, j - 1] = (-1) ** (j - k) * math.comb(j - 1, k - 1) * math.comb(n, j)
-        combinations[range(n, n_steps), range(n, n_steps)] = 1.0
-        return np.cumsum(combinations[:, ::-1], axis=1)[:, ::-1]
+        return _binomial_vertices(n_steps)
 
 
 @dataclass(frozen=True)
@@ -172,6 +167,20 @@ class ConstantWeights(LabelWeightRule):
             tails = tail_sums(np.full(step, self.constants[constant]))
             sizes[step, constant] = np.linalg.norm(triangle[:, : step + 1] @ tails)
         return np.array(self.constants)[np.argmin(sizes, axis=1)]
+
+
+@cache
+def _binomial_vertices(n_steps: int) -> np.ndarray:
+    """Tail sums of the binomial tails, made once: a search asks for them thousands of times."""
+    n = min(n_steps, _BINOMIAL_FITS)
+    combinations = np.zeros((n_steps, n_steps))
+    for k in range(1, n + 1):
+        for j in range(k, n + 1):
+            combinations[k - 1, j - 1] = (-1) ** (j - k) * math.comb(j - 1, k - 1) * math.comb(n, j)
+    combinations[range(n, n_steps), range(n, n_steps)] = 1.0
+    vertices = np.cumsum(combinations[:, ::-1], axis=1)[:, ::-1]
+    vertices.flags.writeable = False
+    return vertices
 
 
 def _columns(changes: np.ndarray) -> np.ndarray:

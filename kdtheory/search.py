@@ -97,6 +97,14 @@ class SelfDistillationSearch:
         """Number of fits of the chosen model."""
         return len(self.best_label_weights) + 1
 
+    @property
+    def point_scores(self) -> np.ndarray:
+        """What every point adds to the scores, shape (n_ridges, n_steps, n).
+
+        So a choice can be made again without some of the points, and judged on these.
+        """
+        return np.moveaxis(self._candidates.losses[1], 1, 2)
+
     def label_weights_of(self, ridge_index: int, n_steps: int) -> np.ndarray:
         """Return the best label weights for one entry: shape (n_steps - 1,), or (n_steps - 1, k)."""
         count = require_positive_integer("n_steps", n_steps)

@@ -11,9 +11,11 @@ import typer
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """End the program with one line and exit code 2 where what the user gave is wrong."""
+    """End the program with one line and exit code 2 where what the user gave is wrong, or a library is missing."""
     try:
         yield
+    except ModuleNotFoundError as error:
+        fail(str(error))
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename is not None else str(error))
     except (ValueError, TypeError, OverflowError, MemoryError) as error:

@@ -10,6 +10,7 @@ import typer
 
 import kdtheory
 from kdtheory.command_line._errors import one_line_errors
+from kdtheory.command_line.advise import advise
 from kdtheory.command_line.reproduce import reproduce
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 
 app.command()(reproduce)
+app.command()(advise)
 
 _FILE = "a .npy file, a .npz file (or FILE:NAME for one of its arrays) or a .csv file"
 
@@ -52,11 +54,11 @@ def report(
     title: Annotated[str | None, typer.Option(metavar="TEXT", help="Heading of the page; default: the files.")] = None,
 ) -> None:
     """Write a page that compares a student with its teacher, from their logits."""
-    from kdtheory.report import read_labels, read_logits  # drawing takes seconds to load, which other commands need not
-    from kdtheory.report import report as compare
-    from kdtheory.report.output import require_page_path, require_writable
-
     with one_line_errors():
+        from kdtheory.report import read_labels, read_logits  # drawing takes seconds to load: others need not
+        from kdtheory.report import report as compare
+        from kdtheory.report.output import require_page_path, require_writable
+
         page = require_page_path(output)
         require_writable(page)
         controls = [read_logits(each) for each in control or []]
