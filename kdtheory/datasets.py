@@ -23,6 +23,16 @@ if importlib.util.find_spec("sklearn") is None:
 from sklearn.datasets import fetch_openml, load_digits
 from sklearn.utils import Bunch
 
+__all__ = [
+    "load_airfoil",
+    "load_cifar10",
+    "load_concrete",
+    "load_digit_pairs",
+    "load_fashion_mnist",
+    "load_mnist",
+    "load_yacht",
+]
+
 SHA256 = {
     "mnist": "ee068f36682cba7f38bafdedc77b0f873ebbcf877036f7ebde566966146ac146",
     "fashion_mnist": "442f264ce0d782402cefb7088dee95291033dcd5898f6a2b089ab99ca8c36e88",

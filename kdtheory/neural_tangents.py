@@ -29,6 +29,15 @@ from kdtheory._validation import (
 )
 from kdtheory.kernels._batches import BatchedKernel, require_shape
 
+__all__ = [
+    "NeuralTangentsKernel",
+    "flow_time",
+    "import_neural_tangents",
+    "largest_learning_rate",
+    "ridge_of",
+    "step_length",
+]
+
 
 @dataclass(frozen=True)
 class NeuralTangentsKernel(BatchedKernel):
@@ -58,14 +67,14 @@ class NeuralTangentsKernel(BatchedKernel):
     ImportError
         From evaluations, when jax is not installed.
 
+    See Also
+    --------
+    neural_tangents.batch : evaluates a kernel_fn in batches.
+
     Notes
     -----
     Calls are eager: kernels of neural-tangents that were once compiled can fail when they are called again. Its NTK
     loses digits near the diagonal, and half of them on it, in the derivative of the arc-cosine.
-
-    See Also
-    --------
-    neural_tangents.batch : evaluates a kernel_fn in batches.
 
     Examples
     --------

@@ -20,6 +20,8 @@ from kdtheory._validation import (
 )
 from kdtheory.soft_labels import sigmoid
 
+__all__ = ["BinarySample", "GaussianClasses", "PublishedLosses", "SineProblem", "SlabClasses", "sine_problem"]
+
 
 class PublishedLosses(NamedTuple):
     """Validation losses that a paper's authors print for one label weight."""

@@ -18,6 +18,17 @@ from scipy.sparse import csr_array, issparse, vstack
 
 from kdtheory._validation import require_array, require_labels, require_ndim, require_positive_integer
 
+__all__ = [
+    "LabelledRows",
+    "RetrievalFileError",
+    "RetrievalFileWarning",
+    "labels_from_classes",
+    "load_retrieval_file",
+    "multiclass_examples",
+    "precision_at_k",
+    "read_retrieval_file",
+]
+
 HEADER = re.compile(r" *\d{1,15} +\d{1,15} +\d{1,15} *\n?", re.ASCII)
 LABELS = re.compile(r"(?:\d+(?:,\d+)*)?", re.ASCII)
 FEATURES = re.compile(r" *(?:\d+:[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?(?: +|$))*", re.ASCII)

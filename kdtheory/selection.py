@@ -290,13 +290,13 @@ def effective_dof(
     ValueError, TypeError, OverflowError
         For bad input, or a trace beyond the floating-point range.
 
-    Notes
-    -----
-    Cost: one eigendecomposition, unless a `Spectrum` without an intercept is given, then `O(r·n_steps)`.
-
     See Also
     --------
     degrees_of_freedom : the three usual definitions, for any filter.
+
+    Notes
+    -----
+    Cost: one eigendecomposition, unless a `Spectrum` without an intercept is given, then `O(r·n_steps)`.
 
     Examples
     --------

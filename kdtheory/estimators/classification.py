@@ -100,16 +100,16 @@ class SelfDistilledKernelClassifier(KernelClassifier):
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 
+    See Also
+    --------
+    SelfDistilledKernelClassifierCV : finds the parameters without a validation set, and calibrates probabilities.
+    sklearn.linear_model.RidgeClassifier : squared loss on classes, linear.
+
     Notes
     -----
     Cost: one eigendecomposition, whatever the number of steps and of classes.
 
     Source: Borup & Andersen (2021), Theorem 4.1, with indicators of the classes as targets.
-
-    See Also
-    --------
-    SelfDistilledKernelClassifierCV : finds the parameters without a validation set, and calibrates probabilities.
-    sklearn.linear_model.RidgeClassifier : squared loss on classes, linear.
 
     Examples
     --------
@@ -236,17 +236,17 @@ class SelfDistilledKernelClassifierCV(KernelClassifier, KernelSearch):
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 
+    See Also
+    --------
+    SelfDistilledKernelClassifier : the model with given parameters.
+    sklearn.calibration.CalibratedClassifierCV : calibration by refits.
+
     Notes
     -----
     Cost: one eigendecomposition for each gamma, and for every class about a fifth of one for 20 ridges and 10 steps.
     With `Nystrom`, held-out errors are exact for the kernel that its landmarks span, held fixed in every fit.
 
     Source: derived for this package; the closed form is `kdtheory.search_selfdistillation`.
-
-    See Also
-    --------
-    SelfDistilledKernelClassifier : the model with given parameters.
-    sklearn.calibration.CalibratedClassifierCV : calibration by refits.
 
     Examples
     --------

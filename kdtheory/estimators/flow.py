@@ -82,6 +82,11 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 
+    See Also
+    --------
+    sklearn.kernel_ridge.KernelRidge : the same with a penalty in place of the stopping time.
+    kdtheory.GradientFlow : the filter.
+
     Notes
     -----
     Cost: one eigendecomposition for each fold and one for all points, whatever the number of times; with `Nystrom` of
@@ -89,11 +94,6 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
     points, until the chosen time. Sample weights weigh points in the loss and in the held-out errors.
 
     Source: Nagarajan et al. (2023), eqs. 12 and 13.
-
-    See Also
-    --------
-    sklearn.kernel_ridge.KernelRidge : the same with a penalty in place of the stopping time.
-    kdtheory.GradientFlow : the filter.
 
     Examples
     --------

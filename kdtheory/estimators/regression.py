@@ -61,17 +61,17 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 
+    See Also
+    --------
+    SelfDistilledKernelRidgeCV : finds the parameters without a validation set.
+    sklearn.kernel_ridge.KernelRidge : equal for `n_steps=1, fit_intercept=False`.
+
     Notes
     -----
     Cost: one eigendecomposition, whatever the number of steps. `KernelRidge` solves by a Cholesky factorisation, which
     is about ten times as fast: use that for a single fit.
 
     Source: Borup & Andersen (2021), Theorem 4.1.
-
-    See Also
-    --------
-    SelfDistilledKernelRidgeCV : finds the parameters without a validation set.
-    sklearn.kernel_ridge.KernelRidge : equal for `n_steps=1, fit_intercept=False`.
 
     Examples
     --------
@@ -199,6 +199,12 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 
+    See Also
+    --------
+    SelfDistilledKernelRidge : the model with given parameters.
+    sklearn.linear_model.RidgeCV : leave-one-out for linear ridge regression.
+    sklearn.model_selection.GridSearchCV : refits, for every candidate and fold.
+
     Notes
     -----
     Cost: one eigendecomposition for each gamma, and about a fifth of one for 20 ridges and 10 steps. `best_score_`
@@ -206,12 +212,6 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
     for the kernel that its landmarks span, held fixed in every fit.
 
     Source: derived for this package; the closed form is `kdtheory.search_selfdistillation`.
-
-    See Also
-    --------
-    SelfDistilledKernelRidge : the model with given parameters.
-    sklearn.linear_model.RidgeCV : leave-one-out for linear ridge regression.
-    sklearn.model_selection.GridSearchCV : refits, for every candidate and fold.
 
     Examples
     --------

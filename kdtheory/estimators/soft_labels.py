@@ -51,15 +51,15 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 
-    Notes
-    -----
-    Cost: that of the classifier on up to `n·n_classes` rows. Source: Menon et al. (2020), eqs. 5 and 7; with the
-    probabilities of a Bayes teacher it minimises the Bayes-distilled risk.
-
     See Also
     --------
     kdtheory.distilled_risk : what it minimises.
     sklearn.linear_model.LogisticRegression : the default, on labels.
+
+    Notes
+    -----
+    Cost: that of the classifier on up to `n·n_classes` rows. Source: Menon et al. (2020), eqs. 5 and 7; with the
+    probabilities of a Bayes teacher it minimises the Bayes-distilled risk.
 
     Examples
     --------

@@ -60,13 +60,13 @@ class Kernel(ABC):
         OverflowError
             For kernel values beyond the floating-point range.
 
-        Notes
-        -----
-        Cost: `O(n·m·d)`. `operator` multiplies by the same matrix without storing it.
-
         See Also
         --------
         sklearn.metrics.pairwise.pairwise_kernels : the same values.
+
+        Notes
+        -----
+        Cost: `O(n·m·d)`. `operator` multiplies by the same matrix without storing it.
 
         Examples
         --------
@@ -176,13 +176,13 @@ class Kernel(ABC):
         ImportError
             For `progress=True` without tqdm.
 
-        Notes
-        -----
-        Cost of a product with k columns: `O(n·m·(d + k))`. Results are the same to the bit for any number of threads.
-
         See Also
         --------
         scipy.sparse.linalg.aslinearoperator : an operator that stores its matrix.
+
+        Notes
+        -----
+        Cost of a product with k columns: `O(n·m·(d + k))`. Results are the same to the bit for any number of threads.
 
         Examples
         --------

@@ -145,16 +145,16 @@ class ConvolutionalNTK(_Convolutional):
     ImportError
         From evaluations, when JAX is not installed.
 
+    See Also
+    --------
+    neural_tangents.stax : `serial(Conv, Relu, ..., GlobalAvgPool, Dense)`, whose values these are.
+
     Notes
     -----
     Cost: `depth·(H·W)²` for each pair of images, in double precision: for small images. Equal images in X and Y, and
     images that are nearly equal, lose up to half of the digits of their pixels' slopes; the diagonal does not.
 
     Source: Arora, Du, Hu, Li, Salakhutdinov & Wang (2019), section 4.
-
-    See Also
-    --------
-    neural_tangents.stax : `serial(Conv, Relu, ..., GlobalAvgPool, Dense)`, whose values these are.
 
     Examples
     --------

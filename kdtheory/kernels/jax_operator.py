@@ -144,6 +144,10 @@ class JaxGramOperator(LinearOperator):
         As for `Kernel.operator`; for double precision while it is switched off in JAX, and for points of which parts
         are with other processes.
 
+    See Also
+    --------
+    kdtheory.kernels.GramOperator : the same for numpy arrays.
+
     Notes
     -----
     Cost of a product with k columns: `O(n·m·(d + k))`, shared among the devices. Every device holds Y as a whole and
@@ -154,10 +158,6 @@ class JaxGramOperator(LinearOperator):
 
     Products may be compiled as part of a larger program and differentiated by what is multiplied and by the kernel's
     parameters. Eager ones are checked for overflow.
-
-    See Also
-    --------
-    kdtheory.kernels.GramOperator : the same for numpy arrays.
 
     Examples
     --------

@@ -74,13 +74,13 @@ class Laplace(_Stationary):
     ValueError, TypeError
         When gamma is not a number > 0.
 
-    Notes
-    -----
-    With the Euclidean distance it is `Matern(nu=0.5)`.
-
     See Also
     --------
     sklearn.metrics.pairwise.laplacian_kernel : the same values.
+
+    Notes
+    -----
+    With the Euclidean distance it is `Matern(nu=0.5)`.
 
     Examples
     --------
@@ -116,14 +116,14 @@ class Matern(_Stationary):
     ValueError, TypeError
         For another smoothness, and a length scale that is not a number > 0.
 
+    See Also
+    --------
+    sklearn.gaussian_process.kernels.Matern : the same values.
+
     Notes
     -----
     The distance of close points comes from their differences for nu = 1/2, whose slope at zero would make half of the
     digits of a difference of squares those of the result.
-
-    See Also
-    --------
-    sklearn.gaussian_process.kernels.Matern : the same values.
 
     Examples
     --------

@@ -197,14 +197,14 @@ class TangentKernel(Kernel):
         ValueError, TypeError, OverflowError
             As for `gram`.
 
+        See Also
+        --------
+        neural_tangents.empirical_ntk_fn : with `trace_axes=()`, of shape (n, m, k, k).
+
         Notes
         -----
         Its spectrum, with targets `y.ravel()`, is what training all outputs by the squared loss follows. `gram` with
         "trace" sums the diagonal of every k × k block; that with "sum" sums the whole block. Cost: `n·m·k²·P`.
-
-        See Also
-        --------
-        neural_tangents.empirical_ntk_fn : with `trace_axes=()`, of shape (n, m, k, k).
         """
         points, others = self._two_sets(X, Y)
         k = self._n_outputs(points)

@@ -72,6 +72,11 @@ class LossHessian(LinearOperator):
     FloatingPointError
         Of products, when the network's numbers overflow.
 
+    See Also
+    --------
+    kdtheory.nets.flatness : trace and extreme eigenvalues at once.
+    scipy.sparse.linalg.LinearOperator : what it is one of.
+
     Notes
     -----
     A product is one pass forward through the gradient, forward over reverse: about four times the work of the
@@ -80,11 +85,6 @@ class LossHessian(LinearOperator):
     parameters; batches are added up in double precision.
 
     Source: Pearlmutter (1994), "Fast exact multiplication by the Hessian".
-
-    See Also
-    --------
-    kdtheory.nets.flatness : trace and extreme eigenvalues at once.
-    scipy.sparse.linalg.LinearOperator : what it is one of.
 
     Examples
     --------

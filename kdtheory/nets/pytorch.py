@@ -46,13 +46,13 @@ class ModuleNTK(TangentKernel):
         As for `EmpiricalNTK`, and for batch normalisation and dropout in training mode; modules and parameters are
         named.
 
-    Notes
-    -----
-    Jacobians are expanded for every layer, with `torch.func`: `EmpiricalNTK` is faster for dense layers.
-
     See Also
     --------
     torch.func.jacrev : what Jacobians are made with.
+
+    Notes
+    -----
+    Jacobians are expanded for every layer, with `torch.func`: `EmpiricalNTK` is faster for dense layers.
 
     Examples
     --------

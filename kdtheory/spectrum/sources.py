@@ -61,6 +61,10 @@ class SpectrumSources:
         OverflowError
             When the largest eigenvalue is beyond the floating-point range.
 
+        See Also
+        --------
+        scipy.linalg.eigh : the same decomposition, ascending and without the checks.
+
         Notes
         -----
         Cost: `O(n³)` once, and memory for three further n × n matrices, or two with `overwrite_K`. numpy arrays go to
@@ -75,10 +79,6 @@ class SpectrumSources:
         as it is but changes predictions elsewhere by up to `√(tr E · k(x, x)) · ‖y‖ / ridge`: fit the model that is
         chosen on the whole spectrum. Negative eigenvalues of K no larger than the tolerance may pass unseen;
         everything else that is refused without a tolerance is refused with one.
-
-        See Also
-        --------
-        scipy.linalg.eigh : the same decomposition, ascending and without the checks.
 
         Examples
         --------

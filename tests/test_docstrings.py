@@ -1,0 +1,238 @@
+"""Every public name says what it takes, returns and raises, where its formula is from, and shows it at work.
+
+The rules of numpydoc that hold are listed in pyproject.toml. numpydoc's own command reads files without importing them,
+and so sees neither the fields of a dataclass nor what a method takes over from the class above: here both are known.
+"""
+
+import ast
+import dataclasses
+import importlib
+import inspect
+import re
+import textwrap
+import tomllib
+from collections.abc import Iterator
+from functools import cache, cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+import pytest
+
+pytest.importorskip("numpydoc")
+from numpydoc.docscrape import get_doc_object
+from numpydoc.validate import Validator, validate
+
+CHECKS = set(
+    tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["tool"]["numpydoc_validation"]["checks"]
+)
+
+NEEDS = {
+    "corruptions": [],
+    "datasets": ["pandas"],
+    "distributed": ["distributed"],
+    "eigenspace": [],
+    "estimators": ["sklearn", "skops", "tqdm"],
+    "experiments": ["jax", "equinox", "optax", "matplotlib", "sklearn"],
+    "fidelity": [],
+    "figures": ["matplotlib"],
+    "filters": [],
+    "kernels": [],
+    "nets": ["jax", "equinox", "optax"],
+    "neural_tangents": [],
+    "problems": [],
+    "ranking": [],
+    "report": ["jinja2", "matplotlib"],
+    "retrieval": [],
+    "robustness": [],
+    "spectrum": [],
+}
+"""Modules that users import by name, and the libraries without which they cannot be."""
+
+NO_FORMULA = re.compile(
+    r"draw_|load|read_|save|write_|report$|train$|\w+_parser$|run_and_draw|call_experiment|claims_table"
+)
+"""Names of functions that draw, read, write or run."""
+
+EXEMPT: dict[str, str] = {}
+"""Names that may break a rule, and why."""
+
+
+def modules() -> list[ModuleType]:
+    names = ["kdtheory", *(f"kdtheory.{name}" for name, needed in NEEDS.items() if all(map(find_spec, needed)))]
+    return [importlib.import_module(name) for name in names]
+
+
+def exported(module: ModuleType) -> Iterator[tuple[str, Any]]:
+    for name in module.__all__:
+        value = getattr(module, name)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            yield f"{module.__name__}.{name}", value
+
+
+@cache
+def public() -> dict[str, Any]:
+    """Functions and classes by their shortest address."""
+    found = {}
+    for module in modules():
+        for address, value in exported(module):
+            if value not in found.values():
+                found[address] = value
+    return found
+
+
+def members(owner: type) -> dict[str, Any]:
+    """Public methods and properties that a class defines itself, or takes over from a private one."""
+    found: dict[str, Any] = {}
+    for base in owner.__mro__:
+        if not base.__module__.startswith("kdtheory") or (base is not owner and base in public().values()):
+            continue
+        for name, value in vars(base).items():
+            kinds = (FunctionType, classmethod, staticmethod, property, cached_property)
+            if not name.startswith("_") and isinstance(value, kinds):
+                found.setdefault(name, value)
+    return found
+
+
+def addresses() -> list[str]:
+    found = []
+    for address, value in public().items():
+        found.append(address)
+        if inspect.isclass(value):
+            found += [f"{address}.{name}" for name in members(value)]
+    return found
+
+
+def owner_of(address: str) -> type | None:
+    owner = public().get(address.rpartition(".")[0])
+    return owner if inspect.isclass(owner) else None
+
+
+class HouseValidator(Validator):
+    """Fields are parameters, however they are headed; a method that overrides a documented one takes its sections."""
+
+    def __init__(self, obj_name: str) -> None:
+        super().__init__(get_doc_object(self._load_obj(obj_name)))
+        self.address = obj_name
+
+    @property
+    def is_function_or_method(self) -> bool:
+        return inspect.isroutine(self.obj)
+
+    @property
+    def doc_all_parameters(self) -> dict[str, tuple[str, list[str]]]:
+        sections = ["Parameters", "Other Parameters"]
+        if inspect.isclass(self.obj) and not self.doc["Parameters"]:
+            sections = ["Attributes"]
+        described = self._doc_parameters(sections)
+        return {name: value for name, value in described.items() if sections != ["Attributes"] or name in self.given}
+
+    def parameter_type(self, param: str) -> str:
+        """Type of a parameter: its own, or that of the public name to which its description sends the reader."""
+        kind, description = self.doc_all_parameters[param]
+        sent = re.match(r"As for `([\w.]+)`", " ".join(description))
+        if kind or sent is None:
+            return kind
+        there = [address for address in public() if address.rpartition(".")[2] == sent[1]]
+        other = HouseValidator(there[0]) if there else self
+        return other.parameter_type(param) if there and param in other.doc_all_parameters else ""
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        return tuple(name for name in super().signature_parameters if not name.startswith("_"))
+
+    @property
+    def signature_parameters(self) -> tuple[str, ...]:
+        abstract = inspect.isclass(self.obj) and self.given == ("*args", "**kwargs")
+        taken_over = self.overrides and not self.doc["Parameters"]
+        return () if taken_over or abstract or self.is_error else self.given
+
+    @property
+    def is_error(self) -> bool:
+        return inspect.isclass(self.obj) and issubclass(self.obj, Exception)
+
+    @property
+    def method_returns_something(self) -> bool:
+        return not self.overrides and super().method_returns_something
+
+    @property
+    def overrides(self) -> bool:
+        owner, name = owner_of(self.address), self.address.rpartition(".")[2]
+        return owner is not None and any(
+            name in vars(base) and "Returns\n" in (inspect.getdoc(vars(base)[name]) or "")
+            for base in owner.__mro__[1:]
+            if base in public().values() and base is not owner
+        )
+
+
+def raises(function: Any, seen: set[Any] | None = None) -> bool:
+    """Whether a function refuses bad input itself, or through functions of the package that it calls by name."""
+    seen = seen if seen is not None else set()
+    function = inspect.unwrap(function)
+    if not isinstance(function, FunctionType) or function in seen or not function.__module__.startswith("kdtheory"):
+        return False
+    seen.add(function)
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, SyntaxError):
+        return False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Raise) and "NotImplementedError" not in ast.unparse(node):
+            return True
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            called = function.__globals__.get(node.func.id)
+            if inspect.isclass(called):
+                called = vars(called).get("__post_init__")
+            if raises(called, seen):
+                return True
+    return False
+
+
+def has_doctest(address: str, seen: frozenset[str] = frozenset()) -> bool:
+    """Whether a name is shown at work, or a record names what makes it and is shown."""
+    value = public()[address]
+    texts = [value.__doc__ or ""]
+    if inspect.isclass(value):
+        texts += [inspect.getdoc(member) or "" for member in members(value).values()]
+    if any(">>>" in text for text in texts):
+        return True
+    if inspect.isfunction(value) or "Parameters\n" in texts[0]:
+        return False
+    makers = set(re.findall(r"`([\w.]+)`", texts[0]))
+    return any(
+        other not in seen and other.rpartition(".")[2] in makers and has_doctest(other, seen | {address})
+        for other in public()
+    )
+
+
+def problems(address: str) -> list[str]:
+    found = [f"{code} {message}" for code, message in validate(address, HouseValidator)["errors"] if code in CHECKS]
+    value = Validator._load_obj(address)
+    text, owner = inspect.getdoc(value) or "", owner_of(address)
+    checked = value
+    if inspect.isclass(value):
+        checked = vars(value).get("__post_init__") if dataclasses.is_dataclass(value) else vars(value).get("__init__")
+    if owner is None and "Raises\n" not in text and raises(checked):
+        found.append("RAISES it refuses bad input, and has no section Raises")
+    if owner is None and not (inspect.isclass(value) and issubclass(value, Exception)) and not has_doctest(address):
+        found.append("DOCTEST it is never shown at work")
+    computes = inspect.isfunction(value) and owner is None and not NO_FORMULA.match(value.__name__)
+    if computes and not re.search(r"\b(1[89]|20)\d\d\b|Source:|`kdtheory|https?://", text):
+        found.append("SOURCE it does not say where its formula is from")
+    return found
+
+
+@pytest.mark.parametrize("address", addresses())
+def test_every_public_name_is_documented(address):
+    assert not problems(address) or address in EXEMPT, "\n".join(problems(address))
+
+
+def test_every_exemption_is_needed():
+    assert [name for name in EXEMPT if name in addresses() and not problems(name)] == []
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.__name__)
+def test_names_are_listed_once_and_in_order(module):
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert set(module.__all__) <= set(dir(module))
