@@ -93,6 +93,10 @@ def double_distillation_gradient(scores: Any, probabilities: Any, negative_weigh
     ValueError, TypeError
         As for `double_distillation_loss`.
 
+    Notes
+    -----
+    Source: the derivative of the loss of Menon et al. (2020), section 4.
+
     Examples
     --------
     >>> double_distillation_gradient([[0.0, 0.0, 5.0]], [[1.0, 0.0, 0.0]], [[1.0, 1.0, 0.0]])
@@ -133,6 +137,8 @@ def double_distillation_loss_and_gradient(
 
     Notes
     -----
+    Source: Menon et al. (2020), section 4.
+
     Without the logarithms of `double_distillation_loss` and `double_distillation_gradient`, which are called where an
     exponential is too small for a float. So losses much smaller than one have the rounding of one. Cost: less than half
     of both.

@@ -29,7 +29,7 @@ from kdtheory._validation import (
 
 @dataclass(frozen=True)
 class TeacherError:
-    """Mean squared error of a teacher's probabilities, `E_x‖pᵗ(x) − p*(x)‖²`, in its two parts.
+    """Mean squared error of a teacher's probabilities, in its two parts; made by `teacher_error`.
 
     Attributes
     ----------
@@ -191,6 +191,10 @@ def best_label_smoothing(bayes_probabilities: Any, *, sample_weight: Any = None)
     ------
     ValueError, TypeError
         As for `label_smoothing_error`.
+
+    Notes
+    -----
+    Source: derived from Menon et al. (2020), section 3.3.
 
     Examples
     --------

@@ -72,10 +72,12 @@ def distilled_risk(losses: Any, probabilities: Any, *, sample_weight: Any = None
 
     Parameters
     ----------
-    losses, sample_weight
+    losses
         As for `empirical_risk`.
     probabilities : array of shape (n, n_classes)
         The teacher's probabilities.
+    sample_weight
+        As for `empirical_risk`.
 
     Returns
     -------
@@ -109,11 +111,13 @@ def risk_variance_gap(
 
     Parameters
     ----------
-    losses, sample_weight
+    losses
         As for `empirical_risk`; the points and their weights are the distribution.
     bayes_probabilities : array of shape (n, n_classes)
     n_samples : int
         Number N of points that the student is trained on.
+    sample_weight
+        As for `empirical_risk`.
 
     Returns
     -------
@@ -185,7 +189,7 @@ def distilled_risk_deviation(
 
     Parameters
     ----------
-    losses, sample_weight
+    losses
         As for `empirical_risk`; the points and their weights are the distribution.
     teacher_probabilities : array of shape (n, n_classes) or (n_teachers, n, n_classes)
         Of one teacher, or of equally likely teachers, of which the student meets one: such as those of one learner on
@@ -195,6 +199,8 @@ def distilled_risk_deviation(
         Number N of points that the student is trained on.
     max_loss : float, optional
         Largest loss that is possible; default: the largest of `losses`.
+    sample_weight
+        As for `empirical_risk`.
 
     Returns
     -------

@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache, cached_property
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -109,8 +110,23 @@ def owner_of(address: str) -> type | None:
     return owner if inspect.isclass(owner) else None
 
 
+def fields(record: type) -> dict[str, tuple[str, list[str]]]:
+    """Fields of a class that are described below themselves, or by the classes above: their types and descriptions."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    for base in reversed(record.__mro__):
+        if not base.__module__.startswith("kdtheory"):
+            continue
+        if base is not record:
+            found |= {name: (kind, text) for name, kind, text in get_doc_object(base)["Attributes"]}
+        lines = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0].body
+        for line, below in pairwise(lines):
+            if isinstance(line, ast.AnnAssign) and isinstance(below, ast.Expr):
+                found[line.target.id] = (ast.unparse(line.annotation), inspect.cleandoc(below.value.value).splitlines())
+    return found
+
+
 class HouseValidator(Validator):
-    """Fields are parameters, however they are headed; a method that overrides a documented one takes its sections."""
+    """Fields are parameters, wherever they are described; a method takes over what it overrides."""
 
     def __init__(self, obj_name: str) -> None:
         super().__init__(get_doc_object(self._load_obj(obj_name)))
@@ -122,11 +138,10 @@ class HouseValidator(Validator):
 
     @property
     def doc_all_parameters(self) -> dict[str, tuple[str, list[str]]]:
-        sections = ["Parameters", "Other Parameters"]
         if inspect.isclass(self.obj) and not self.doc["Parameters"]:
-            sections = ["Attributes"]
-        described = self._doc_parameters(sections)
-        return {name: value for name, value in described.items() if sections != ["Attributes"] or name in self.given}
+            described = fields(self.obj) | self._doc_parameters(["Attributes"])
+            return {name: described[name] for name in self.given if name in described}
+        return self._doc_parameters(["Parameters", "Other Parameters"])
 
     def parameter_type(self, param: str) -> str:
         """Type of a parameter: its own, or that of the public name to which its description sends the reader."""
@@ -162,7 +177,7 @@ class HouseValidator(Validator):
         return owner is not None and any(
             name in vars(base) and "Returns\n" in (inspect.getdoc(vars(base)[name]) or "")
             for base in owner.__mro__[1:]
-            if base in public().values() and base is not owner
+            if base.__module__.startswith("kdtheory")
         )
 
 

@@ -26,7 +26,7 @@ from kdtheory.filters.ridge import Ridge
 
 
 class Progress(NamedTuple):
-    """How far training has come in every eigendirection."""
+    """How far training has come in every eigendirection; made by `flow` and `descend`."""
 
     modes: Modes
     """The model trained from zero."""
@@ -50,6 +50,11 @@ class GradientFlow(Filter):
         Training time, >= 0, in units of one over the eigenvalues; there is no hidden factor n.
     weight_decay : float, default 0
         Factor μ >= 0 of `½‖weights‖²` in the loss, in units of the eigenvalues.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When time or weight decay are not finite real numbers >= 0.
 
     See Also
     --------
@@ -161,7 +166,40 @@ class GradientDescent(Filter):
 
 @np.errstate(all="ignore")  # an exponent beyond the range is infinite, and what is left of the start zero
 def flow(eigenvalues: Array, time: float | Array, weight_decay: float) -> Progress:
-    """Progress of gradient flow at one time, or at an array of times that broadcasts against the eigenvalues."""
+    """Follow gradient flow to one time, or to an array of times.
+
+    Parameters
+    ----------
+    eigenvalues : array of any shape
+        Floating-point numbers >= 0.
+    time : float or array
+        Times >= 0, of a shape that broadcasts against the eigenvalues.
+    weight_decay : float
+        Factor >= 0 of `½‖weights‖²` in the loss.
+
+    Returns
+    -------
+    Progress
+
+    Raises
+    ------
+    ValueError, TypeError
+        When the weight decay is not >= 0; nothing else is checked.
+
+    See Also
+    --------
+    GradientFlow : the same as a filter.
+
+    Notes
+    -----
+    Source: Nagarajan et al. (2023), eqs. 12 and 13.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> flow(np.array([0.0, 0.5]), 2.0, 0.0).modes.shrinkage
+    array([0.        , 0.63212056])
+    """
     xp = array_namespace(eigenvalues)
     exponent = eigenvalues * time + weight_decay * time  # in parts: their sum may be beyond the range, their products
     learned = -xp.expm1(-exponent)  # may be infinite
@@ -179,7 +217,48 @@ def descend(
     nesterov: bool,
     weight_decay: float,
 ) -> Progress:
-    """Progress of gradient descent after one number of steps, or after an array of integers that broadcasts."""
+    """Follow gradient descent for a number of steps, or for an array of numbers.
+
+    Parameters
+    ----------
+    eigenvalues : array of any shape
+        Floating-point numbers >= 0.
+    n_iterations : array of integers
+        Numbers of steps >= 0, of a shape that broadcasts against the eigenvalues.
+    learning_rate : float
+        Length of a step, > 0.
+    momentum : float
+        Share of the last move that is kept, > -1 and < 1.
+    nesterov : bool
+        Nesterov's momentum, not heavy ball.
+    weight_decay : float
+        Factor >= 0 of `½‖weights‖²` in the loss.
+
+    Returns
+    -------
+    Progress
+
+    Raises
+    ------
+    ValueError
+        When the learning rate is not stable; nothing else is checked.
+
+    See Also
+    --------
+    GradientDescent : the same as a filter.
+
+    Notes
+    -----
+    Source: Polyak (1964), "Some methods of speeding up the convergence of iteration methods", for the momentum;
+    Nesterov (1983), "A method for solving the convex programming problem with convergence rate O(1/k²)", for the other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> plain = {"momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+    >>> descend(np.array([0.0, 1.0, 2.0]), np.asarray(3), learning_rate=0.5, **plain).modes.shrinkage
+    array([0.   , 0.875, 1.   ])
+    """
     xp = array_namespace(eigenvalues)
     _require_stable(float(xp.max(eigenvalues)), learning_rate, momentum, nesterov, weight_decay)
     # Halving is exact, and keeps the sum of two huge numbers finite; of tiny ones it could lose a digit.
@@ -199,10 +278,34 @@ def descend(
 
 
 def resume(teacher: Modes, training: Progress, label_weight: float) -> Modes:
-    """Modes of a student that starts from its teacher, trained on `label_weight·y + (1 − label_weight)·f_teacher`.
+    """Give the modes of a student that starts from its teacher.
 
+    It is trained on `label_weight·y + (1 − label_weight)·f_teacher`; nothing is checked.
+
+    Parameters
+    ----------
+    teacher : Modes
+    training : Progress
+        Of the student's training, from `flow` or `descend`.
+    label_weight : float
+        Any real number.
+
+    Returns
+    -------
+    Modes
+
+    Notes
+    -----
     Without weight decay the residual is `(1 − B_teacher)·(1 − α·(1 − r))`: training on the teacher alone changes
     nothing, and no student forgets. Source: derived for this package.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> teacher, training = (flow(np.array([0.5]), time, 0.0) for time in (2.0, 1.0))
+    >>> unchanged = resume(teacher.modes, training, 0.0)
+    >>> bool(np.isclose(unchanged.shrinkage, teacher.modes.shrinkage)[0])
+    True
     """
     target = mixed_target(teacher, label_weight)
     student = training.modes
