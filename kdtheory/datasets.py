@@ -77,6 +77,12 @@ def load_mnist(folder: str | PathLike[str] | None = None) -> Bunch:
     -----
     The file holds what is returned, as arrays of these names; its checksum is in `SHA256`. On OpenML: `mnist_784`,
     version 1.
+
+    Examples
+    --------
+    >>> load_mnist("no such folder")
+    Traceback (most recent call last):
+    FileNotFoundError: folder must exist, got 'no such folder', which does not
     """
     if folder is not None:
         return _read("mnist", folder, IMAGE_ARRAYS)
@@ -104,6 +110,12 @@ def load_fashion_mnist(folder: str | PathLike[str] | None = None) -> Bunch:
     Notes
     -----
     The file is laid out as that of `load_mnist`. On OpenML: `Fashion-MNIST`, version 1.
+
+    Examples
+    --------
+    >>> load_fashion_mnist("no such folder")
+    Traceback (most recent call last):
+    FileNotFoundError: folder must exist, got 'no such folder', which does not
     """
     if folder is not None:
         return _read("fashion_mnist", folder, IMAGE_ARRAYS)
@@ -133,6 +145,12 @@ def load_cifar10(folder: str | PathLike[str] | None = None) -> Bunch:
     Notes
     -----
     The file is laid out as that of `load_mnist`. On OpenML: `CIFAR_10`, version 1.
+
+    Examples
+    --------
+    >>> load_cifar10("no such folder")
+    Traceback (most recent call last):
+    FileNotFoundError: folder must exist, got 'no such folder', which does not
     """
     if folder is not None:
         return _read("cifar10", folder, IMAGE_ARRAYS)
@@ -165,6 +183,12 @@ def load_airfoil(folder: str | PathLike[str] | None = None) -> Bunch:
     -----
     The file holds what is returned, as arrays of these names; its checksum is in `SHA256`. On OpenML: data set 44957,
     `airfoil_self_noise`. Source: the UCI machine learning repository.
+
+    Examples
+    --------
+    >>> load_airfoil("no such folder")
+    Traceback (most recent call last):
+    FileNotFoundError: folder must exist, got 'no such folder', which does not
     """
     return _regression_set("uci_airfoil", folder, (1503, 5), data_id=44957)
 
@@ -191,6 +215,12 @@ def load_concrete(folder: str | PathLike[str] | None = None) -> Bunch:
     -----
     The file is laid out as that of `load_airfoil`. On OpenML: data set 44959, `concrete_compressive_strength`. Source:
     the UCI machine learning repository.
+
+    Examples
+    --------
+    >>> load_concrete("no such folder")
+    Traceback (most recent call last):
+    FileNotFoundError: folder must exist, got 'no such folder', which does not
     """
     return _regression_set("uci_concrete", folder, (1030, 8), data_id=44959)
 
@@ -217,6 +247,12 @@ def load_yacht(folder: str | PathLike[str] | None = None) -> Bunch:
     -----
     The file is laid out as that of `load_airfoil`. On OpenML: `yacht_hydrodynamics`, version 1. Source: the UCI
     machine learning repository.
+
+    Examples
+    --------
+    >>> load_yacht("no such folder")
+    Traceback (most recent call last):
+    FileNotFoundError: folder must exist, got 'no such folder', which does not
     """
     return _regression_set("uci_yacht", folder, (308, 6), name="yacht_hydrodynamics", version=1)
 

@@ -33,7 +33,7 @@ _LEVELS = 201
 
 @dataclass(frozen=True)
 class DataDirections:
-    """Eigendirections of the second moments of data.
+    """Eigendirections of the second moments of data; made by `data_directions`.
 
     Attributes
     ----------
@@ -123,6 +123,8 @@ def data_directions(features: Any) -> DataDirections:
 
     Notes
     -----
+    Source: Nagarajan et al. (2023), appendix D.
+
     Cost: `n·p·min(n, p)`, by a singular value decomposition, which does not square the condition of the data.
 
     Examples

@@ -152,6 +152,8 @@ def flow_time(t: Any, *, learning_rate: SupportsFloat, n_targets: SupportsIndex)
 
     Notes
     -----
+    Source: the loss of `neural_tangents.predict.gradient_descent_mse`, neural-tangents 0.6.5 (2023).
+
     With outputs f0 at the beginning, train on `y − f0` and add f0 to fitted values and predictions. Its `diag_reg` is
     added to K itself, and to nothing else, see `ridge_of`.
 
@@ -168,6 +170,27 @@ def flow_time(t: Any, *, learning_rate: SupportsFloat, n_targets: SupportsIndex)
 
 def step_length(*, learning_rate: SupportsFloat, n_targets: SupportsIndex) -> float:
     """Translate a learning rate into that of `GradientDescent`, whose loss is not divided by the number of targets.
+
+    Parameters
+    ----------
+    learning_rate : float
+        As neural-tangents takes it, > 0.
+    n_targets : int
+        Number N of targets, points times outputs.
+
+    Returns
+    -------
+    float
+        `learning_rate / N`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For bad input, naming the argument, the rule and the value.
+
+    Notes
+    -----
+    Source: the loss of `neural_tangents.predict.gradient_descent_mse`, neural-tangents 0.6.5 (2023).
 
     Examples
     --------
@@ -193,6 +216,15 @@ def largest_learning_rate(eigenvalues: Any, *, n_targets: SupportsIndex, momentu
     -------
     float
         `2·(1 + momentum)·N / d_max`, the twin of `neural_tangents.predict.max_learning_rate`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For bad input, naming the argument, the rule and the value.
+
+    Notes
+    -----
+    Source: Polyak (1964), whose heavy ball is stable below it.
 
     Examples
     --------
@@ -225,6 +257,15 @@ def ridge_of(diag_reg: SupportsFloat, K: Any, *, absolute_scale: bool = False) -
     float
         `diag_reg`, or `diag_reg·tr K / n` for the relative scale. It is the ridge of `Ridge` for its `gp_inference`;
         for its gradient flow decompose `K + ridge·I` and leave the Gram matrix of new points as it is.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For bad input, naming the argument, the rule and the value.
+
+    Notes
+    -----
+    Source: `neural_tangents.predict.gp_inference`, neural-tangents 0.6.5 (2023).
 
     Examples
     --------

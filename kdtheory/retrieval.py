@@ -57,6 +57,12 @@ class LabelledRows:
     ------
     ValueError, TypeError
         For features that are not finite numbers, labels that are neither 0 nor 1, and different numbers of rows.
+
+    Examples
+    --------
+    >>> rows = LabelledRows([[1.0], [2.0], [3.0]], csr_array([[1, 0, 1], [0, 0, 0], [0, 1, 0]]))
+    >>> len(rows), len(rows[1:])
+    (3, 2)
     """
 
     features: Any

@@ -49,7 +49,16 @@ class KernelClassifier(ClassifierMixin, KernelMachine):
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     def predict(self, X: Any) -> Array:
-        """Predict the class of the highest score at points of shape (m, n_features), or from kernel values."""
+        """Predict the class of the highest score.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features), or kernel values of shape (m, n_samples)
+
+        Returns
+        -------
+        array of shape (m,)
+        """
         scores = self._evaluate(X)  # first, since it says when the estimator is not fitted
         return self.classes_[np.argmax(scores, axis=1)]
 

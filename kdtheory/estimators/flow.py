@@ -169,7 +169,16 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
         return self
 
     def predict(self, X: Any) -> Array:
-        """Predict at points of shape (m, n_features), or from kernel values of shape (m, n_samples)."""
+        """Predict at new points.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features), or kernel values of shape (m, n_samples)
+
+        Returns
+        -------
+        array of shape (m,) or (m, k)
+        """
         return self._evaluate(X)
 
     def _times(self, largest: float) -> np.ndarray:

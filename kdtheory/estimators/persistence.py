@@ -159,6 +159,14 @@ def load(path: str | PathLike[str]) -> Saveable:
         together.
     OSError
         When the file cannot be opened or read.
+
+    Examples
+    --------
+    >>> from kdtheory.estimators import SelfDistilledKernelRidge, save
+    >>> model = SelfDistilledKernelRidge(kernel="linear").fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0])
+    >>> save(model, "model.skops")
+    >>> load("model.skops").predict([[1.0]]) == model.predict([[1.0]])
+    array([ True])
     """
     file = Path(path)
     content = file.read_bytes()

@@ -131,7 +131,16 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
         return self
 
     def predict(self, X: Any) -> Array:
-        """Predict at points of shape (m, n_features), or from kernel values of shape (m, n_samples)."""
+        """Predict at new points.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features), or kernel values of shape (m, n_samples)
+
+        Returns
+        -------
+        array of shape (m,) or (m, k)
+        """
         return self._evaluate(X)
 
 
@@ -282,5 +291,14 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
         return self
 
     def predict(self, X: Any) -> Array:
-        """Predict at points of shape (m, n_features), or from kernel values of shape (m, n_samples)."""
+        """Predict at new points.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features), or kernel values of shape (m, n_samples)
+
+        Returns
+        -------
+        array of shape (m,) or (m, k)
+        """
         return self._evaluate(X)

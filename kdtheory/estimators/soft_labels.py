@@ -139,7 +139,16 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
 
     def predict(self, X: Any) -> Array:
-        """Predict labels."""
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features)
+
+        Returns
+        -------
+        array of shape (m,)
+        """
         check_is_fitted(self)
         return self.estimator_.predict(_checked_points(self, X))
 
@@ -153,7 +162,25 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return probabilities
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Accuracy; for probabilities y, the accuracy to be expected of labels that are drawn from them."""
+        """Measure the accuracy; for probabilities y, the accuracy to be expected of labels that are drawn from them.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features)
+        y : array of shape (m,) or (m, n_classes)
+            Labels, or probabilities of the classes.
+        sample_weight : array of shape (m,), optional
+            Default: all points weigh the same.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            For probabilities of another shape, that leave [0, 1], or that do not sum to 1.
+        """
         if not _has_columns(y):
             return float(super().score(X, y, sample_weight))
         p = to_numpy(require_probabilities("y", y))
@@ -288,7 +315,16 @@ class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> Array:
-        """Predict labels."""
+        """Predict labels, those of the student.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features)
+
+        Returns
+        -------
+        array of shape (m,)
+        """
         check_is_fitted(self)
         return self.classes_[self.student_.predict(_checked_points(self, X))]
 

@@ -46,6 +46,12 @@ class Experiment:
         `claims(setting, results)` gives what the stacked results say of claims.
     draw : callable
         `draw(setting, results)` gives figures by file name.
+
+    Examples
+    --------
+    >>> from kdtheory.experiments.depth import DEPTH
+    >>> DEPTH.name, DEPTH.setting("quick").data
+    ('fidelity_depth', 'digits')
     """
 
     name: str
@@ -94,12 +100,34 @@ class Experiment:
         return run_trials(partial(measure, setting, images), count, jobs=jobs, title=self.name)
 
     def figures(self, size: Size, results: Results) -> dict[str, Figure]:
-        """Draw all figures of results."""
+        """Draw all figures of results.
+
+        Parameters
+        ----------
+        size : {"quick", "full", "paper"}
+        results : mapping of str to array
+            As `run` gives them.
+
+        Returns
+        -------
+        dict of str to Figure
+            By file name.
+        """
         with plt.style.context(STYLE):
             return dict(self.draw(self.setting(size), results))
 
     def setting(self, size: Size) -> Any:
-        """Give the setting of a size; where a paper's own is as small, that of "full"."""
+        """Give the setting of a size.
+
+        Parameters
+        ----------
+        size : {"quick", "full", "paper"}
+
+        Returns
+        -------
+        object
+            That of the size; where a paper's own is as small, that of "full".
+        """
         return self.sizes[size if size in self.sizes else "full"]
 
 
@@ -161,6 +189,13 @@ def run_and_draw(experiment: Experiment, size: Size = "quick", **how: Any) -> di
     -------
     dict of str to Figure
         By file name.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> done = Experiment("none", {"full": SimpleNamespace(data="digits", n_trials=2)}, *[lambda *parts: {}] * 3)
+    >>> run_and_draw(done, "full", jobs=1)
+    {}
     """
     results = experiment.run(size, **how)
     for claim in experiment.claims(experiment.setting(size), results):
@@ -181,6 +216,11 @@ def experiment_parser(description: str, output: Path) -> ArgumentParser:
     -------
     argparse.ArgumentParser
         Of `size`, `trials`, `jobs`, `data`, `results` and `output`.
+
+    Raises
+    ------
+    SystemExit
+        On parsing, for what the command line does not know.
 
     Examples
     --------
@@ -228,6 +268,19 @@ def call_experiment(main: Callable[..., Mapping[str, Figure]], parser: ArgumentP
         Of `experiment_parser`.
     experiment : Experiment
         Whose data are needed.
+
+    Raises
+    ------
+    SystemExit
+        For a command line that it does not know, and data that are not there.
+
+    Examples
+    --------
+    >>> import sys
+    >>> from kdtheory.experiments.depth import DEPTH
+    >>> sys.argv = ["depth.py"]
+    >>> call_experiment(lambda **how: print(how["size"]) or {}, experiment_parser("Depth.", Path("figures")), DEPTH)
+    quick
     """
     arguments = vars(parser.parse_args())
     output = arguments.pop("output")

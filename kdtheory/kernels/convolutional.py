@@ -168,7 +168,21 @@ class ConvolutionalNTK(_Convolutional):
 
 @dataclass(frozen=True)
 class ConvolutionalNNGP(_Convolutional):
-    """Covariance of the outputs of such a network at initialisation; parameters as for `ConvolutionalNTK`.
+    """Covariance of the outputs of such a network as `ConvolutionalNTK` is the tangent kernel of, at initialisation.
+
+    Parameters
+    ----------
+    image_shape, depth, filter_size, weight_variance, bias_variance
+        As for `ConvolutionalNTK`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `ConvolutionalNTK`.
+
+    Notes
+    -----
+    Source: Novak et al. (2019), "Bayesian deep convolutional networks with many channels are Gaussian processes".
 
     Examples
     --------

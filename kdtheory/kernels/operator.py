@@ -42,8 +42,14 @@ class GramOperator(LinearOperator):
         The points themselves, not copies: they must not change as long as the operator is used.
     is_symmetric : bool
         Whether Y was left out, so that every kernel value is used twice.
-    max_bytes, n_threads, progress
+    max_bytes, n_threads : int
+    progress : bool
         As given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For points of other shapes, entries that are not finite real numbers, and options out of range.
 
     Notes
     -----
