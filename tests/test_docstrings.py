@@ -52,7 +52,7 @@ NEEDS = {
 """Modules that users import by name, and the libraries without which they cannot be."""
 
 NO_FORMULA = re.compile(
-    r"draw_|load|read_|save|write_|report$|train$|\w+_parser$|run_and_draw|call_experiment|claims_table"
+    r"draw_|load|read_|save|write_|import_|report$|train$|\w+_parser$|run_and_draw|call_experiment|claims_table"
 )
 """Names of functions that draw, read, write or run."""
 
@@ -102,6 +102,7 @@ def members(owner: type) -> dict[str, Any]:
     return found
 
 
+@cache
 def addresses() -> list[str]:
     found = []
     for address, value in public().items():
@@ -109,6 +110,11 @@ def addresses() -> list[str]:
         if inspect.isclass(value):
             found += [f"{address}.{name}" for name in members(value)]
     return found
+
+
+def named(name: str) -> list[str]:
+    """Addresses that end with a name, with or without that of a class before it."""
+    return [address for address in addresses() if f".{address}".endswith(f".{name}")]
 
 
 def owner_of(address: str) -> type | None:
@@ -132,7 +138,7 @@ def fields(record: type) -> dict[str, tuple[str, list[str]]]:
 
 
 class HouseValidator(Validator):
-    """Fields are parameters, wherever they are described; a method takes over what it overrides."""
+    """Fields are parameters, wherever described; a method takes over what it overrides, or what it names."""
 
     def __init__(self, obj_name: str) -> None:
         super().__init__(get_doc_object(self._load_obj(obj_name)))
@@ -155,9 +161,9 @@ class HouseValidator(Validator):
         sent = re.match(r"As for `([\w.]+)`", " ".join(description))
         if kind or sent is None:
             return kind
-        there = [address for address in public() if address.rpartition(".")[2] == sent[1]]
-        other = HouseValidator(there[0]) if there else self
-        return other.parameter_type(param) if there and param in other.doc_all_parameters else ""
+        beside = f"{self.address.rpartition('.')[0]}.{sent[1]}"
+        other = HouseValidator(beside if beside in addresses() else named(sent[1])[0])
+        return other.parameter_type(param) if param in other.doc_all_parameters else ""
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -175,11 +181,14 @@ class HouseValidator(Validator):
 
     @property
     def method_returns_something(self) -> bool:
-        return not self.overrides and super().method_returns_something
+        return not self.overrides and not self.doc["Yields"] and super().method_returns_something
 
     @property
     def overrides(self) -> bool:
         owner, name = owner_of(self.address), self.address.rpartition(".")[2]
+        sent = re.match(r"As `([\w.]+)`", self.clean_doc)
+        if sent is not None:
+            return "Returns\n" in (Validator._load_obj(named(sent[1])[0]).__doc__ or "")
         return owner is not None and any(
             name in vars(base) and "Returns\n" in (inspect.getdoc(vars(base)[name]) or "")
             for base in owner.__mro__[1:]

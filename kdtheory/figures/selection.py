@@ -133,7 +133,20 @@ class HeldOutErrorDisplay:
         return display.plot(ax, line_kw=line_kw)
 
     def plot(self, ax: Axes | None = None, *, line_kw: dict[str, Any] | None = None) -> HeldOutErrorDisplay:
-        """Draw on the given axes, or on those of a new figure; `line_kw` as for `from_estimator`."""
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; a new figure by default.
+        line_kw : dict, optional
+            Arguments of `matplotlib.axes.Axes.plot` for every curve.
+
+        Returns
+        -------
+        HeldOutErrorDisplay
+            Itself.
+        """
         self.ax_ = ax if ax is not None else plt.subplots(layout="constrained")[1]
         self.figure_ = self.ax_.figure
         self._draw_curves(line_kw or {})
@@ -245,7 +258,20 @@ class LabelWeightsDisplay:
         return cls(chosen["label_weight"] if chosen["n_steps"] > 1 else []).plot(ax, line_kw=line_kw)
 
     def plot(self, ax: Axes | None = None, *, line_kw: dict[str, Any] | None = None) -> LabelWeightsDisplay:
-        """Draw on the given axes, or on those of a new figure; `line_kw` as for `from_estimator`."""
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; a new figure by default.
+        line_kw : dict, optional
+            As for `LabelWeightsDisplay.from_estimator`.
+
+        Returns
+        -------
+        LabelWeightsDisplay
+            Itself.
+        """
         self.ax_ = ax if ax is not None else plt.subplots()[1]
         self.figure_ = self.ax_.figure
         self.lines_, self.stems_ = [], []

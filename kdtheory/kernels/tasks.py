@@ -28,7 +28,7 @@ _BLOCK_BYTES = 2**25
 class Task:
     """One block of a Gram matrix: its rows and columns, and whether its transpose counts as well.
 
-    Of `GramOperator.tasks`.
+    A part of the products of a `GramOperator`.
 
     Attributes
     ----------

@@ -252,7 +252,17 @@ class Sequential(eqx.Module, BatchAugmentation):
         return self.augmentations
 
     def of_batch(self, key: Array, points: Array) -> Array:
-        """Give random variants of a batch (b, ...)."""
+        """Give random variants of the points of a batch.
+
+        Parameters
+        ----------
+        key : JAX key
+        points : array of shape (b, ...)
+
+        Returns
+        -------
+        array of shape (b, ...)
+        """
         if not any(isinstance(each, BatchAugmentation) for each in self.augmentations):
             return jax.vmap(self)(jax.random.split(key, len(points)), points)
         for i, augmentation in enumerate(self.augmentations):

@@ -261,7 +261,22 @@ class SpectralDensity:
     n_products: int
 
     def moment(self, order: int) -> float:
-        """Give the mean power of the eigenvalues: times p, the trace of that power of the matrix."""
+        """Give the mean power of the eigenvalues: times p, the trace of that power of the matrix.
+
+        Parameters
+        ----------
+        order : int
+            The power, >= 0.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            When the order is not an integer >= 0.
+        """
         return float(np.sum(self.weights * self.nodes ** require_nonnegative_integer("order", order)))
 
     def cumulative(self, x: Any) -> np.ndarray:

@@ -70,8 +70,14 @@ class EmpiricalNTKOperator(GramOperator):
     Y : array of shape (m, d)
     is_symmetric : bool
         Whether Y was left out.
-    max_bytes, n_threads, progress
+    max_bytes, n_threads : int
+    progress : bool
         As given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `EmpiricalNTK.operator`.
 
     Examples
     --------
@@ -166,6 +172,11 @@ class JointNTKOperator(LinearOperator):
     is_symmetric : bool
         Whether Y was left out.
     max_bytes : int
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `EmpiricalNTK.joint_operator`.
 
     Examples
     --------

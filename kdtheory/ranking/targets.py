@@ -64,16 +64,7 @@ class OneHotTargets:
     """
 
     def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
-        """Give what is learned on some rows.
-
-        Parameters
-        ----------
-        rows : LabelledRows
-            n rows, each with a label.
-
-        Returns
-        -------
-        probabilities, negative_weights : array of shape (n, n_labels)
+        """As `RankingTargets.of`.
 
         Raises
         ------
@@ -120,7 +111,7 @@ class DistilledTargets:
         _require_ranker(self.teacher)
 
     def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
-        """Give what is learned on some rows."""
+        """As `RankingTargets.of`."""
         p = softmax(_teacher_scores(self.teacher, rows), axis=1)
         return p, np.ones(p.shape)
 
@@ -158,7 +149,7 @@ class DoubleDistilledTargets:
         _require_ranker(self.teacher)
 
     def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
-        """Give what is learned on some rows."""
+        """As `RankingTargets.of`."""
         p = softmax(_teacher_scores(self.teacher, rows), axis=1)
         return p, negative_weights_from_probabilities(p)
 
@@ -202,7 +193,7 @@ class LogitDoubleDistilledTargets:
         require_positive("scale", self.scale)
 
     def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
-        """Give what is learned on some rows."""
+        """As `RankingTargets.of`."""
         logits = _teacher_scores(self.teacher, rows)
         logits -= np.mean(logits, axis=1, keepdims=True)
         return softmax(logits, axis=1), negative_weights_from_logits(logits, scale=self.scale)
