@@ -89,6 +89,7 @@ def public() -> dict[str, Any]:
     return found
 
 
+@cache
 def members(owner: type) -> dict[str, Any]:
     """Public methods and properties that a class defines itself, or takes over from a private one."""
     found: dict[str, Any] = {}
@@ -122,6 +123,7 @@ def owner_of(address: str) -> type | None:
     return owner if inspect.isclass(owner) else None
 
 
+@cache
 def fields(record: type) -> dict[str, tuple[str, list[str]]]:
     """Fields of a class that are described below themselves, or by the classes above: their types and descriptions."""
     found: dict[str, tuple[str, list[str]]] = {}
@@ -144,11 +146,18 @@ class HouseValidator(Validator):
         super().__init__(get_doc_object(self._load_obj(obj_name)))
         self.address = obj_name
 
+    source_file_name = None  # no comment in a source switches a check off
+    source_file_def_line = None
+
+    @cached_property
+    def section_titles(self) -> list[str]:
+        return super().section_titles
+
     @property
     def is_function_or_method(self) -> bool:
         return inspect.isroutine(self.obj)
 
-    @property
+    @cached_property
     def doc_all_parameters(self) -> dict[str, tuple[str, list[str]]]:
         if inspect.isclass(self.obj) and not self.doc["Parameters"]:
             described = fields(self.obj) | self._doc_parameters(["Attributes"])
@@ -183,7 +192,7 @@ class HouseValidator(Validator):
     def method_returns_something(self) -> bool:
         return not self.overrides and not self.doc["Yields"] and super().method_returns_something
 
-    @property
+    @cached_property
     def overrides(self) -> bool:
         owner, name = owner_of(self.address), self.address.rpartition(".")[2]
         sent = re.match(r"As `([\w.]+)`", self.clean_doc)
@@ -196,27 +205,27 @@ class HouseValidator(Validator):
         )
 
 
+@cache
+def refuses(function: FunctionType) -> tuple[bool, tuple[Any, ...]]:
+    """Whether a function raises an error itself, and what of its module's names it calls."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    nodes = list(ast.walk(tree))
+    itself = any(isinstance(node, ast.Raise) and "NotImplementedError" not in ast.unparse(node) for node in nodes)
+    names = {node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    return itself, tuple(function.__globals__.get(name) for name in sorted(names))
+
+
 def raises(function: Any, seen: set[Any] | None = None) -> bool:
-    """Whether a function refuses bad input itself, or through functions of the package that it calls by name."""
+    """Whether a function refuses bad input itself, or through functions and classes of the package that it calls."""
     seen = seen if seen is not None else set()
+    if inspect.isclass(function):
+        function = vars(function).get("__post_init__")
     function = inspect.unwrap(function)
     if not isinstance(function, FunctionType) or function in seen or not function.__module__.startswith("kdtheory"):
         return False
     seen.add(function)
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, SyntaxError):
-        return False
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Raise) and "NotImplementedError" not in ast.unparse(node):
-            return True
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            called = function.__globals__.get(node.func.id)
-            if inspect.isclass(called):
-                called = vars(called).get("__post_init__")
-            if raises(called, seen):
-                return True
-    return False
+    itself, called = refuses(function)
+    return itself or any(raises(each, seen) for each in called)
 
 
 def has_doctest(address: str, seen: frozenset[str] = frozenset()) -> bool:
@@ -236,6 +245,7 @@ def has_doctest(address: str, seen: frozenset[str] = frozenset()) -> bool:
     )
 
 
+@cache
 def problems(address: str) -> list[str]:
     found = [f"{code} {message}" for code, message in validate(address, HouseValidator)["errors"] if code in CHECKS]
     value = Validator._load_obj(address)
