@@ -93,6 +93,9 @@ class DistributedGramOperator(GramOperator):
     array([1.        , 0.36787944])
     """
 
+    client: Client
+    no_workers_timeout: float
+
     def __init__(
         self,
         kernel: Kernel,

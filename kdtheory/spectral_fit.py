@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
-from scipy.sparse.linalg import LinearOperator
 
 from kdtheory._cross import predictions
+from kdtheory._linear_operator import LinearOperator
 from kdtheory._typing import Array
 from kdtheory._validation import first_index, require_representable, require_targets
 from kdtheory.filters import Filter, Modes

@@ -1,7 +1,7 @@
 """Every public name says what it takes, returns and raises, where its formula is from, and shows it at work.
 
-The rules of numpydoc that hold are listed in pyproject.toml. `numpydoc lint` reads files without importing them, the private names among them,
-and so sees neither the fields of a dataclass nor what a method takes over from the class above: here both are known.
+The rules of numpydoc that hold are listed in pyproject.toml. `numpydoc lint` reads files without importing them, and so
+sees neither what is public, nor the fields of a dataclass, nor what a method takes over from the class above.
 """
 
 import ast

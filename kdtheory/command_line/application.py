@@ -12,7 +12,7 @@ import typer
 
 import kdtheory
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     help="Closed forms for knowledge distillation, and the comparison of students with their teachers.",
     add_completion=False,
     no_args_is_help=True,

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
 
 from kdtheory._typing import Array
 from kdtheory._validation import require_weights
+from kdtheory.estimators._base import ClassifierMixin
 from kdtheory.estimators._kernel_machine import KernelMachine
 from kdtheory.estimators._search import KernelSearch
 from kdtheory.estimators._temperature import inverse_temperature
@@ -19,6 +19,8 @@ from kdtheory.estimators._temperature import inverse_temperature
 
 class KernelClassifier(ClassifierMixin, KernelMachine):
     """One score for each class from a kernel machine; the class of the highest score."""
+
+    classes_: np.ndarray
 
     def _encoded(self, X: Any, y: Any, n_least: int) -> tuple[Array, Array, Array]:
         """Points, labels and class numbers; stores the classes."""
@@ -172,7 +174,8 @@ class SelfDistilledKernelClassifier(KernelClassifier):
             The fitted estimator itself.
         """
         X, _, numbers = self._encoded(X, y, n_least=1)
-        self._fit_distilled(X, self._indicators(numbers), sample_weight)
+        chain = self.ridge, self.n_steps, self.label_weight
+        self._fit_distilled(X, self._indicators(numbers), sample_weight, chain)
         return self
 
     def predict_proba(self, X: Any) -> Array:
@@ -269,6 +272,9 @@ class SelfDistilledKernelClassifierCV(KernelClassifier, KernelSearch):
     >>> model.set_params(solver="nystrom").fit(X, y).predict([[1.0, 1.0], [1.0, -1.0]]).tolist()
     ['same', 'mixed']
     """
+
+    held_out_accuracy_: float
+    inverse_temperature_: float
 
     def __init__(
         self,

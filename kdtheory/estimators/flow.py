@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.model_selection import check_cv, train_test_split
 
 from kdtheory._intercept import CenteredProblem
@@ -17,6 +16,7 @@ from kdtheory._validation import (
     require_vector,
     require_weights,
 )
+from kdtheory.estimators._base import MultiOutputMixin, RegressorMixin
 from kdtheory.estimators._gram_source import GramSource
 from kdtheory.estimators._kernel_machine import KernelMachine
 from kdtheory.filters import GradientFlow
@@ -105,6 +105,10 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
     >>> model.set_params(solver="nystrom").fit(X, np.sin(6.0 * X[:, 0])).predict([[0.5]]).round(3)
     array([0.141])
     """
+
+    times_: np.ndarray
+    validation_errors_: np.ndarray
+    time_: float
 
     def __init__(
         self,

@@ -36,14 +36,8 @@ from kdtheory.estimators.flow import GradientFlowRegressor
 from kdtheory.estimators.regression import SelfDistilledKernelRidge, SelfDistilledKernelRidgeCV
 from kdtheory.estimators.solvers import SOLVERS, as_solver
 
-Saveable: TypeAlias = (
-    GradientFlowRegressor
-    | SelfDistilledKernelClassifier
-    | SelfDistilledKernelClassifierCV
-    | SelfDistilledKernelRidge
-    | SelfDistilledKernelRidgeCV
-    | Pipeline
-)
+Saveable: TypeAlias = Any
+"""One of the five estimators, or a Pipeline that ends with one, of which scikit-learn has no types."""
 
 _TYPES = (
     GradientFlowRegressor,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn.base import MultiOutputMixin, RegressorMixin
-
 from kdtheory._typing import Array
 from kdtheory._validation import require_bool
+from kdtheory.estimators._base import MultiOutputMixin, RegressorMixin
 from kdtheory.estimators._kernel_machine import KernelMachine
 from kdtheory.estimators._search import KernelSearch
 
@@ -127,7 +126,8 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
             The fitted estimator itself.
         """
         X, y = self._validated(X, y, multi_output=True, y_numeric=True)
-        self._fit_distilled(X, y, sample_weight)
+        chain = self.ridge, self.n_steps, self.label_weight
+        self._fit_distilled(X, y, sample_weight, chain)
         return self
 
     def predict(self, X: Any) -> Array:

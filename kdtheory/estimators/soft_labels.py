@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone, is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 from sklearn.utils import Tags, _safe_indexing, check_array, check_consistent_length, get_tags
@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_para
 from kdtheory._interop import to_numpy
 from kdtheory._typing import Array
 from kdtheory._validation import require_probabilities, require_share, require_weights
+from kdtheory.estimators._base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from kdtheory.soft_labels import temper
 
 
@@ -69,6 +70,9 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     >>> model.predict(X), model.predict_proba([[0.0]]).round(3)
     (array([0, 0, 1]), array([[0.5, 0.5]]))
     """
+
+    classes_: np.ndarray
+    estimator_: Any
 
     def __init__(self, estimator: Any = None) -> None:
         self.estimator = estimator
@@ -240,6 +244,11 @@ class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     >>> round(model.score(X, y), 2)
     0.96
     """
+
+    classes_: np.ndarray
+    teacher_: Any
+    teacher_probabilities_: np.ndarray
+    student_: SoftLabelClassifier
 
     def __init__(
         self,

@@ -69,6 +69,8 @@ class HeldOutErrorDisplay:
     ['1 fit', '2 fits']
     """
 
+    ridges: np.ndarray
+    errors: np.ndarray
     ax_: Axes
     figure_: Figure | Any
     lines_: list[Line2D]
@@ -221,6 +223,7 @@ class LabelWeightsDisplay:
     [[2.0, 1.5], [3.0, -0.2]]
     """
 
+    label_weights: np.ndarray
     ax_: Axes
     figure_: Figure | Any
     lines_: list[Line2D]

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import is_jax_array
-from scipy.sparse.linalg import LinearOperator
 
+from kdtheory._linear_operator import LinearOperator
 from kdtheory._typing import Array
 from kdtheory._validation import require_representable
 from kdtheory.kernels._evaluators import Evaluator, tiles

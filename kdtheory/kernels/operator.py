@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator
 
+from kdtheory._linear_operator import LinearOperator
 from kdtheory._validation import (
     require_array,
     require_bool,
@@ -64,6 +64,14 @@ class GramOperator(LinearOperator):
     >>> operator.matvec([1.0, 0.0])
     array([1.        , 0.36787944])
     """
+
+    kernel: Kernel
+    X: np.ndarray
+    Y: np.ndarray
+    is_symmetric: bool
+    max_bytes: int
+    n_threads: int | None
+    progress: bool
 
     def __init__(
         self,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator
 
+from kdtheory._linear_operator import LinearOperator
 from kdtheory._validation import (
     require_array,
     require_nonnegative,
@@ -97,6 +97,13 @@ class LossHessian(LinearOperator):
     >>> (hessian @ np.ones(47)).shape
     (47,)
     """
+
+    kinks: tuple[str, ...]
+    n_parameters: int
+    n_points: int
+    batch_size: int
+    weight_decay: float
+    max_bytes: int
 
     def __init__(
         self,

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator
 
+from kdtheory._linear_operator import LinearOperator
 from kdtheory._typing import Array
 from kdtheory._validation import require_array, require_positive_integer, require_representable
 from kdtheory.kernels._evaluators import tiles
@@ -186,6 +186,12 @@ class JointNTKOperator(LinearOperator):
     >>> kernel.joint_operator([[1.0, 2.0], [3.0, 4.0]]) @ [1.0, 0.0, 0.0, 1.0]
     array([ 5., 11., 11., 25.], dtype=float32)
     """
+
+    kernel: TangentKernel
+    X: np.ndarray
+    Y: np.ndarray
+    is_symmetric: bool
+    max_bytes: int
 
     def __init__(self, kernel: TangentKernel, X: Any, Y: Any = None, *, max_bytes: int = 2**28) -> None:
         self.kernel, self.is_symmetric = kernel, Y is None

@@ -9,9 +9,6 @@ from kdtheory._typing import QFilter
 from kdtheory._validation import require_bool, require_nonnegative, require_weights
 
 if TYPE_CHECKING:
-    from scipy.sparse.linalg import LinearOperator
-
-    from kdtheory.kernels import Kernel
     from kdtheory.spectrum.base import Spectrum
     from kdtheory.spectrum.lanczos import LanczosSpectrum
     from kdtheory.spectrum.nystrom import NystromSpectrum
@@ -101,7 +98,7 @@ class SpectrumSources:
     @classmethod
     def nystrom(
         cls,
-        kernel: Kernel | LinearOperator,
+        kernel: Any,
         X: Any = None,
         n_components: SupportsIndex = 1000,
         *,
