@@ -159,7 +159,9 @@ class WeightedNystromSpectrum(NystromSpectrum, LowRankWeightedSpectrum):
         Square roots of the sample weights.
     """
 
-    without = LowRankWeightedSpectrum.without
+    def without(self, direction: Array, /) -> Spectrum:
+        """Return the spectrum of the same matrix without a direction (n,) of length 1, on which it is zero."""
+        return LowRankWeightedSpectrum.without(self, direction)
 
 
 class NystromCross(LinearOperator):
