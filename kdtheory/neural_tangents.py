@@ -73,6 +73,8 @@ class NeuralTangentsKernel(BatchedKernel):
 
     Notes
     -----
+    Source: Novak et al. (2020), "Neural Tangents: fast and easy infinite neural networks in Python".
+
     Calls are eager: kernels of neural-tangents that were once compiled can fail when they are called again. Its NTK
     loses digits near the diagonal, and half of them on it, in the derivative of the arc-cosine.
 
