@@ -121,8 +121,8 @@ class GradientDescent(Filter):
 
     Notes
     -----
-    Source: Polyak (1964), "Some methods of speeding up the convergence of iteration methods", for heavy balls, and Nesterov
-    (1983) for the other momentum.
+    Source: Polyak (1964), "Some methods of speeding up the convergence of iteration methods", for heavy balls, and
+    Nesterov (1983) for the other momentum.
 
     Cost: independent of the number of steps without momentum, and proportional to its logarithm with momentum, by
     powers of 2 × 2 matrices that need no roots and so have no double ones. With m in the names of others: `momentum`
