@@ -52,6 +52,8 @@ class ModuleNTK(TangentKernel):
 
     Notes
     -----
+    Source: Jacot, Gabriel & Hongler (2018), "Neural tangent kernel".
+
     Jacobians are expanded for every layer, with `torch.func`: `EmpiricalNTK` is faster for dense layers.
 
     Examples
