@@ -8,6 +8,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from kdtheory._interop import is_traced
+from kdtheory._probabilities import sigmoid
 from kdtheory._typing import Array, Namespace
 from kdtheory._validation import (
     require_array,
@@ -16,7 +17,6 @@ from kdtheory._validation import (
     require_probabilities,
     require_representable,
 )
-from kdtheory.soft_labels import sigmoid
 
 _SMALLEST = 2.0**26
 """Sums of exponentials that are this many times the smallest normal number have lost no digits by underflow."""

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from kdtheory._interop import to_numpy
+from kdtheory._probabilities import sigmoid
 from kdtheory._validation import (
     require_array,
     require_generator,
@@ -18,7 +19,6 @@ from kdtheory._validation import (
     require_positive_integer,
     require_vector,
 )
-from kdtheory.soft_labels import sigmoid
 
 __all__ = ["BinarySample", "GaussianClasses", "PublishedLosses", "SineProblem", "SlabClasses", "sine_problem"]
 
@@ -352,41 +352,11 @@ class SlabClasses:
         return float(positive @ below / (np.sum(positive) * np.sum(1.0 - positive)))
 
     def log_odds(self, X: np.ndarray) -> np.ndarray:
-        """Give the Bayes log-odds of class 1.
-
-        Parameters
-        ----------
-        X : array of shape (n, n_features)
-
-        Returns
-        -------
-        array of shape (n,)
-
-        Raises
-        ------
-        ValueError, TypeError
-            For another shape, or entries that are not finite real numbers.
-        """
+        """As `GaussianClasses.log_odds`."""
         return _slab_log_odds(np.max(np.abs(_points(X, self.n_features)), axis=1))
 
     def sample(self, n_points: SupportsIndex, random_state: Any = 0) -> BinarySample:
-        """Draw independent points.
-
-        Parameters
-        ----------
-        n_points : int
-            >= 1.
-        random_state : int or numpy.random.Generator, default 0
-
-        Returns
-        -------
-        BinarySample
-
-        Raises
-        ------
-        ValueError, TypeError
-            For arguments out of range.
-        """
+        """As `GaussianClasses.sample`."""
         rng = require_generator("random_state", random_state)
         X = rng.standard_normal((require_positive_integer("n_points", n_points), self.n_features))
         probabilities = _both(self.log_odds(X))

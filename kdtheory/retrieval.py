@@ -60,9 +60,8 @@ class LabelledRows:
 
     Examples
     --------
-    >>> rows = LabelledRows([[1.0], [2.0], [3.0]], csr_array([[1, 0, 1], [0, 0, 0], [0, 1, 0]]))
-    >>> len(rows), len(rows[1:])
-    (3, 2)
+    >>> len(LabelledRows([[1.0], [2.0], [3.0]], csr_array([[1, 0, 1], [0, 0, 0], [0, 1, 0]]))[1:])
+    2
     """
 
     features: Any
@@ -175,8 +174,7 @@ def load_retrieval_file(path: str | PathLike[str]) -> LabelledRows:
     --------
     >>> from pathlib import Path
     >>> _ = Path("tiny.txt").write_text("2 4 2\n0,1 0:1.5 3:2\n1 2:0.5\n")
-    >>> rows = load_retrieval_file("tiny.txt")
-    >>> rows.features.toarray()
+    >>> load_retrieval_file("tiny.txt").features.toarray()
     array([[1.5, 0. , 0. , 2. ],
            [0. , 0. , 0.5, 0. ]])
     """

@@ -18,6 +18,7 @@ from typing import Any, SupportsFloat, SupportsIndex
 import numpy as np
 
 from kdtheory._interop import to_numpy
+from kdtheory._probabilities import point_shares
 from kdtheory._validation import (
     require_array,
     require_labels,
@@ -29,7 +30,7 @@ from kdtheory._validation import (
     require_real,
     require_representable,
 )
-from kdtheory.soft_labels import TeacherError, point_shares, teacher_error
+from kdtheory.soft_labels import TeacherError, teacher_error
 
 
 def empirical_risk(losses: Any, labels: Any, *, sample_weight: Any = None) -> float:

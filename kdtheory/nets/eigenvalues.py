@@ -271,11 +271,6 @@ class SpectralDensity:
         Returns
         -------
         float
-
-        Raises
-        ------
-        ValueError, TypeError
-            When the order is not an integer >= 0.
         """
         return float(np.sum(self.weights * self.nodes ** require_nonnegative_integer("order", order)))
 

@@ -324,11 +324,6 @@ class Spectrum(SpectrumSources):
         Returns
         -------
         array of shape (..., n) or (..., n, k)
-
-        Raises
-        ------
-        OverflowError
-            When a result is beyond the floating-point range.
         """
         del coefficient
         return self.lift(shrinkage, coordinates)
@@ -346,11 +341,6 @@ class Spectrum(SpectrumSources):
         Returns
         -------
         array of shape (..., n) or (..., n, k)
-
-        Raises
-        ------
-        OverflowError
-            When a result is beyond the floating-point range.
         """
         return self.lift(coefficient, coordinates)
 
