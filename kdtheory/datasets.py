@@ -24,6 +24,7 @@ from sklearn.datasets import fetch_openml, load_digits
 from sklearn.utils import Bunch
 
 __all__ = [
+    "SHA256",
     "load_airfoil",
     "load_cifar10",
     "load_concrete",

@@ -98,7 +98,8 @@ def members(owner: type) -> dict[str, Any]:
             continue
         for name, value in vars(base).items():
             kinds = (FunctionType, classmethod, staticmethod, property, cached_property)
-            if not name.startswith("_") and isinstance(value, kinds):
+            conditional = hasattr(value, "fn")  # by scikit-learn's `available_if`
+            if not name.startswith("_") and (conditional or isinstance(value, kinds)):
                 found.setdefault(name, value)
     return found
 

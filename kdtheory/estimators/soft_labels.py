@@ -148,6 +148,7 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         X : array or sparse matrix of shape (m, n_features)
+            As the classifier within takes it.
 
         Returns
         -------
@@ -158,7 +159,17 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     @available_if(_has_probabilities("_estimator"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
-        """Probabilities of all classes, shape (n_samples, n_classes); zero for classes that were never possible."""
+        """Predict probabilities of all classes; zero for classes that were never possible.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features)
+            As the classifier within takes it.
+
+        Returns
+        -------
+        array of shape (m, n_classes)
+        """
         check_is_fitted(self)
         possible = self.estimator_.predict_proba(_checked_points(self, X))
         probabilities = np.zeros((len(possible), len(self.classes_)))
@@ -329,6 +340,7 @@ class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         Parameters
         ----------
         X : array or sparse matrix of shape (m, n_features)
+            As the classifier within takes it.
 
         Returns
         -------
@@ -339,7 +351,17 @@ class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     @available_if(_has_probabilities("_student"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
-        """Probabilities of the student, shape (n_samples, n_classes)."""
+        """Predict probabilities of all classes, those of the student.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features)
+            As the classifier within takes it.
+
+        Returns
+        -------
+        array of shape (m, n_classes)
+        """
         check_is_fitted(self)
         return self.student_.predict_proba(_checked_points(self, X))
 
