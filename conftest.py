@@ -12,7 +12,10 @@ _TRAINING = (
 _NEED = {
     "torch": ["kdtheory/nets/pytorch.py"],
     "jax": ["kdtheory/nets/*.py"],
-    "equinox": [*(f"kdtheory/nets/{name}.py" for name in _TRAINING), "tests/test_nets_*.py"],
+    "equinox": [
+        *(f"kdtheory/nets/{name}.py" for name in _TRAINING),
+        *("tests/test_nets_*.py", "tests/strict_user/networks.py"),
+    ],
 }
 collect_ignore_glob = [
     path for library, paths in _NEED.items() if not importlib.util.find_spec(library) for path in paths

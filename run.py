@@ -185,6 +185,7 @@ def check(*arguments: str) -> None:
     run(MAIN.program("ruff"), "check", *arguments)
     run(MAIN.program("ruff"), "format", "--check")
     run(MAIN.program("mypy"))
+    run(MAIN.program("pyright"), "--project", "tests/strict_user", "--pythonpath", MAIN.program("python"))
     run(MAIN.program("lint-imports"))
     for environment in (MAIN, PEERS):
         pinned = environment.constraints

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
-from scipy.sparse.linalg import LinearOperator
 
 from kdtheory._interop import from_numpy, to_numpy
+from kdtheory._linear_operator import LinearOperator
 from kdtheory._typing import Array
 from kdtheory._validation import require_array, require_ndim, require_representable
 

@@ -11,7 +11,8 @@ from array_api_compat import array_namespace
 
 from kdtheory._typing import Array
 from kdtheory._validation import require_bool, require_representable, require_targets, require_weights
-from kdtheory.spectrum import Spectrum, decompose_factor, decompose_gram, symmetric_gram
+from kdtheory.spectrum import Spectrum
+from kdtheory.spectrum.gram import decompose_factor, decompose_gram, symmetric_gram
 
 
 @dataclass(frozen=True, eq=False)

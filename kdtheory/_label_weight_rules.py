@@ -24,25 +24,58 @@ _BINOMIAL_FITS = 12
 
 
 class LabelWeightRule(ABC):
-    """A set of label weights to choose from; subclasses are frozen dataclasses."""
+    """A set of label weights to choose from; subclasses are frozen dataclasses.
+
+    Examples
+    --------
+    >>> from kdtheory import ConstantWeights, search_selfdistillation
+    >>> K, y = [[2.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, 2.0]], [1.0, 0.5, -1.0]
+    >>> rule = ConstantWeights([0.25, 0.5])
+    >>> isinstance(rule, LabelWeightRule)
+    True
+    >>> found = search_selfdistillation(K, y, ridges=[0.5], n_steps=2, label_weights=rule)
+    >>> float(found.label_weights_of(0, 2)[0]) in rule.constants
+    True
+    """
 
     @abstractmethod
     def losses(self, changes: np.ndarray, groups: np.ndarray | None, eps: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the losses of 1, 2, … fits at every point, each of shape (n, n_steps).
-
-        First with the best label weights, then with weights that are best without what is left out.
+        """Return the losses of 1, 2, … fits at every point.
 
         Parameters
         ----------
         changes : array of shape (n, k, n_steps)
-        groups : array of n integers, or None for points that are left out one by one
+            Changes of the held-out predictions from fit to fit, in units whose squares add up to the error.
+        groups : array of n integers, or None
+            Points that are left out together; None where they are left out one by one.
         eps : float
             Rounding of the changes, relative to their size.
+
+        Returns
+        -------
+        seen : array of shape (n, n_steps)
+            With the best label weights.
+        unseen : array of shape (n, n_steps)
+            With weights that are best without what is left out.
         """
 
     @abstractmethod
     def weights(self, changes: np.ndarray, n_steps: int, eps: float) -> np.ndarray:
-        """Label weights of steps 2..n_steps."""
+        """Choose the label weights of steps 2..n_steps.
+
+        Parameters
+        ----------
+        changes : array of shape (n, k, n_changes)
+            As for `losses`, of at least n_steps fits.
+        n_steps : int
+            Number of fits.
+        eps : float
+            Rounding of the changes, relative to their size.
+
+        Returns
+        -------
+        array of shape (n_steps - 1,)
+        """
 
 
 @dataclass(frozen=True)
@@ -51,10 +84,23 @@ class FreeWeights(LabelWeightRule):
 
     With few points, or with a ridge so small that the teacher all but interpolates, this fits the noise in the held-out
     errors: the students can be far worse than they look. `MonotoneWeights` are safe.
+
+    Notes
+    -----
+    Derived for this package: one least-squares problem, whose nested solutions come from one orthonormal basis.
+
+    Examples
+    --------
+    >>> from kdtheory import search_selfdistillation
+    >>> K, y = [[2.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, 2.0]], [1.0, 0.5, -1.0]
+    >>> free = search_selfdistillation(K, y, ridges=[0.5], n_steps=3, label_weights=FreeWeights())
+    >>> safe = search_selfdistillation(K, y, ridges=[0.5], n_steps=3)
+    >>> bool(free.errors[0, 2] <= safe.errors[0, 2])
+    True
     """
 
     def losses(self, changes: np.ndarray, groups: np.ndarray | None, eps: float) -> tuple[np.ndarray, np.ndarray]:
-        """See `LabelWeightRule`; all numbers of fits from one orthonormal basis."""
+        """As `LabelWeightRule.losses`, all numbers of fits from one orthonormal basis."""
         columns, k = _columns(changes), changes.shape[1]
         basis, error = _orthonormal(columns[:, 1:], eps), columns[:, 0]
         parts = np.concatenate([np.zeros((len(columns), 1)), basis * (basis.T @ error)], axis=1)
@@ -62,7 +108,7 @@ class FreeWeights(LabelWeightRule):
         return _of_points(residuals, k), _of_points(_left_out(residuals, basis, error, k, groups), k)
 
     def weights(self, changes: np.ndarray, n_steps: int, eps: float) -> np.ndarray:
-        """See `LabelWeightRule`."""
+        """As `LabelWeightRule.weights`."""
         return least_squares_weights(_columns(changes)[:, :n_steps], unit_interval=False, eps=eps)[0]
 
 
@@ -71,10 +117,21 @@ class _HullWeights(LabelWeightRule):
 
     @abstractmethod
     def vertices(self, n_steps: int) -> np.ndarray:
-        """Tail sums of the models to average, as rows of shape (n_models, n_steps)."""
+        """Give the models to average.
+
+        Parameters
+        ----------
+        n_steps : int
+            Number of fits.
+
+        Returns
+        -------
+        array of shape (n_models, n_steps)
+            Tail sums of each model's label weights.
+        """
 
     def losses(self, changes: np.ndarray, groups: np.ndarray | None, eps: float) -> tuple[np.ndarray, np.ndarray]:
-        """See `LabelWeightRule`; without what is left out, the same models take part."""
+        """As `LabelWeightRule.losses`; without what is left out, the same models take part."""
         k = changes.shape[1]
         basis, triangle = np.linalg.qr(_columns(changes))
         seen, unseen = [], []
@@ -91,7 +148,7 @@ class _HullWeights(LabelWeightRule):
         return _of_points(np.stack(seen, axis=1), k), _of_points(np.stack(unseen, axis=1), k)
 
     def weights(self, changes: np.ndarray, n_steps: int, eps: float) -> np.ndarray:
-        """See `LabelWeightRule`."""
+        """As `LabelWeightRule.weights`."""
         triangle = np.linalg.qr(_columns(changes)[:, :n_steps]).R
         vertices = self.vertices(n_steps)
         tails = convex_shares(triangle @ vertices.T) @ vertices
@@ -100,10 +157,24 @@ class _HullWeights(LabelWeightRule):
 
 @dataclass(frozen=True)
 class UnitIntervalWeights(_HullWeights):
-    """Between 0 and 1: weighted means of the pure models, of label weight 0."""
+    """Between 0 and 1: weighted means of the pure models, of label weight 0.
+
+    Notes
+    -----
+    Means with weights >= 0 are what Breiman (1996), "Stacked regressions", stacks models with.
+
+    Examples
+    --------
+    >>> from kdtheory import search_selfdistillation
+    >>> K, y = [[2.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, 2.0]], [1.0, 0.5, -1.0]
+    >>> found = search_selfdistillation(K, y, ridges=[0.5], n_steps=3, label_weights=UnitIntervalWeights())
+    >>> weights = found.label_weights_of(0, 3)
+    >>> bool((weights >= 0.0).all() and (weights <= 1.0).all())
+    True
+    """
 
     def vertices(self, n_steps: int) -> np.ndarray:
-        """See `_HullWeights`."""
+        """Give the tail sums of the pure models, of label weight 0."""
         return np.tri(n_steps)
 
 
@@ -121,10 +192,16 @@ class MonotoneWeights(_HullWeights):
     -----
     That the means must have weights >= 0 is what makes stacking safe: Breiman (1996), "Stacked regressions". The
     binomial tails are the monotone ones of Bernstein's polynomials; derived for this package.
+
+    Examples
+    --------
+    >>> MonotoneWeights().vertices(2)  # twice a teacher less its student, 1 − (1 − a)², and the student, a²
+    array([[ 1., -1.],
+           [ 1.,  1.]])
     """
 
     def vertices(self, n_steps: int) -> np.ndarray:
-        """See `_HullWeights`; beyond 12 fits, where binomial tails cancel too many digits, pure models are added."""
+        """Give those of binomial tails; beyond 12 fits, where these cancel too many digits, of pure models too."""
         return _binomial_vertices(n_steps)
 
 
@@ -136,6 +213,16 @@ class ConstantWeights(LabelWeightRule):
     ----------
     constants : array of shape (m,)
         Any real numbers.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When the constants are not a sequence of finite real numbers.
+
+    Examples
+    --------
+    >>> ConstantWeights([0.0, 0.5])
+    ConstantWeights(constants=(0.0, 0.5))
     """
 
     constants: Any
@@ -145,7 +232,7 @@ class ConstantWeights(LabelWeightRule):
         object.__setattr__(self, "constants", tuple(constants.tolist()))
 
     def losses(self, changes: np.ndarray, groups: np.ndarray | None, eps: float) -> tuple[np.ndarray, np.ndarray]:
-        """See `LabelWeightRule`; one number chosen from a few is left as it is."""
+        """As `LabelWeightRule.losses`; one number chosen from a few is left as it is."""
         del groups, eps
         columns, best = _columns(changes), self._best(changes)
         tails = np.zeros((len(best), len(best)))
@@ -155,7 +242,7 @@ class ConstantWeights(LabelWeightRule):
         return losses, losses
 
     def weights(self, changes: np.ndarray, n_steps: int, eps: float) -> np.ndarray:
-        """See `LabelWeightRule`."""
+        """As `LabelWeightRule.weights`."""
         del eps
         return np.full(n_steps - 1, self._best(changes[:, :, :n_steps])[-1])
 

@@ -14,8 +14,9 @@ from scipy.sparse.linalg import LinearOperator, aslinearoperator, cg
 from kdtheory._interop import to_numpy
 from kdtheory._validation import require_positive, require_positive_integer, require_representable
 from kdtheory.filters import Ridge
-from kdtheory.spectrum import Spectrum, symmetric_gram
+from kdtheory.spectrum import Spectrum
 from kdtheory.spectrum._lengths import target_lengths
+from kdtheory.spectrum.gram import symmetric_gram
 
 _NOISE_FACTOR = 1e3
 _SAFETY = 0.9

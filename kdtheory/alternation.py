@@ -51,9 +51,25 @@ class Alternation:
     rate: float
 
     def rounds(self, n_rounds: SupportsIndex) -> Array:
-        """Return the student's fitted values of the first rounds, shape (n_rounds, n) or (n_rounds, n, k).
+        """Return the student's fitted values of the first rounds.
 
-        The first teacher is trained on y alone. Cost: `O(n²)` for each round and output.
+        Parameters
+        ----------
+        n_rounds : int
+            Number of rounds, >= 1; the first teacher is trained on y alone.
+
+        Returns
+        -------
+        array of shape (n_rounds, n) or (n_rounds, n, k)
+
+        Raises
+        ------
+        ValueError, TypeError
+            When `n_rounds` is not an integer >= 1.
+
+        Notes
+        -----
+        Cost: `O(n²)` for each round and output.
         """
         count = require_positive_integer("n_rounds", n_rounds)
         alpha, beta = self.label_weight_student, self.label_weight_teacher
@@ -74,6 +90,10 @@ class Alternation:
         ----------
         student, teacher : SpectralFit
             Any two models on the spectra of the two kernels.
+
+        Returns
+        -------
+        float
 
         Raises
         ------

@@ -35,7 +35,22 @@ class RidgeSolution:
     ridge: float
 
     def predict(self, K_test: Any) -> np.ndarray:
-        """Predict at new points from kernel values of shape (m, n), an array or a linear operator: (m,) or (m, k)."""
+        """Predict at new points.
+
+        Parameters
+        ----------
+        K_test : array or linear operator of shape (m, n)
+            Kernel values between the new points and the training points.
+
+        Returns
+        -------
+        array of shape (m,) or (m, k)
+
+        Raises
+        ------
+        ValueError, TypeError
+            When `K_test` has another shape, or entries that are not finite real numbers.
+        """
         cross = require_cross_gram("K_test", K_test, self.dual_coef.shape[0], like=self.dual_coef)
         return predictions(cross, self.dual_coef, outputs=self.dual_coef.ndim == 2)
 
@@ -74,7 +89,22 @@ class DistillationChain:
         return len(self.dual_coef)
 
     def predict(self, K_test: Any) -> np.ndarray:
-        """Predict at new points from kernel values (m, n), an array or a linear operator: (n_steps, m) or (..., k)."""
+        """Predict at new points with the models of all steps.
+
+        Parameters
+        ----------
+        K_test : array or linear operator of shape (m, n)
+            Kernel values between the new points and the training points.
+
+        Returns
+        -------
+        array of shape (n_steps, m) or (n_steps, m, k)
+
+        Raises
+        ------
+        ValueError, TypeError
+            When `K_test` has another shape, or entries that are not finite real numbers.
+        """
         cross = require_cross_gram("K_test", K_test, self.dual_coef.shape[1], like=self.dual_coef)
         return predictions(cross, self.dual_coef, outputs=self.dual_coef.ndim == 3)
 
@@ -189,7 +219,7 @@ def selfdistill_iteratively(
 
     Parameters
     ----------
-    operator, y, preconditioner
+    operator, y
         As for `solve_ridge`.
     ridge : float
         Penalty of every fit, > 0.
@@ -197,6 +227,8 @@ def selfdistill_iteratively(
         Number of fits, >= 1.
     label_weight : float or sequence of n_steps - 1 floats, default 0
         Weight α_t of the ground-truth targets at steps 2..n_steps; any real numbers.
+    preconditioner
+        As for `solve_ridge`.
     tolerance : float, default 1e-8
         Largest relative residual of any output at any step.
     max_iterations : int, default 1000

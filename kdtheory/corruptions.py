@@ -14,6 +14,8 @@ from scipy import ndimage
 
 from kdtheory._validation import first_index, require_nonnegative_integer, require_positive_integer
 
+__all__ = ["CORRUPTIONS", "corrupt"]
+
 _BLOCK = 2**19
 """Numbers in the images that are worked on at once."""
 

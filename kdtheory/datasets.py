@@ -23,6 +23,17 @@ if importlib.util.find_spec("sklearn") is None:
 from sklearn.datasets import fetch_openml, load_digits
 from sklearn.utils import Bunch
 
+__all__ = [
+    "SHA256",
+    "load_airfoil",
+    "load_cifar10",
+    "load_concrete",
+    "load_digit_pairs",
+    "load_fashion_mnist",
+    "load_mnist",
+    "load_yacht",
+]
+
 SHA256 = {
     "mnist": "ee068f36682cba7f38bafdedc77b0f873ebbcf877036f7ebde566966146ac146",
     "fashion_mnist": "442f264ce0d782402cefb7088dee95291033dcd5898f6a2b089ab99ca8c36e88",
@@ -67,6 +78,12 @@ def load_mnist(folder: str | PathLike[str] | None = None) -> Bunch:
     -----
     The file holds what is returned, as arrays of these names; its checksum is in `SHA256`. On OpenML: `mnist_784`,
     version 1.
+
+    Examples
+    --------
+    >>> load_mnist("no such folder")
+    Traceback (most recent call last):
+    FileNotFoundError: folder must exist, got 'no such folder', which does not
     """
     if folder is not None:
         return _read("mnist", folder, IMAGE_ARRAYS)
@@ -94,6 +111,12 @@ def load_fashion_mnist(folder: str | PathLike[str] | None = None) -> Bunch:
     Notes
     -----
     The file is laid out as that of `load_mnist`. On OpenML: `Fashion-MNIST`, version 1.
+
+    Examples
+    --------
+    >>> load_fashion_mnist("no such folder")
+    Traceback (most recent call last):
+    FileNotFoundError: folder must exist, got 'no such folder', which does not
     """
     if folder is not None:
         return _read("fashion_mnist", folder, IMAGE_ARRAYS)
@@ -123,6 +146,12 @@ def load_cifar10(folder: str | PathLike[str] | None = None) -> Bunch:
     Notes
     -----
     The file is laid out as that of `load_mnist`. On OpenML: `CIFAR_10`, version 1.
+
+    Examples
+    --------
+    >>> load_cifar10("no such folder")
+    Traceback (most recent call last):
+    FileNotFoundError: folder must exist, got 'no such folder', which does not
     """
     if folder is not None:
         return _read("cifar10", folder, IMAGE_ARRAYS)
@@ -155,6 +184,12 @@ def load_airfoil(folder: str | PathLike[str] | None = None) -> Bunch:
     -----
     The file holds what is returned, as arrays of these names; its checksum is in `SHA256`. On OpenML: data set 44957,
     `airfoil_self_noise`. Source: the UCI machine learning repository.
+
+    Examples
+    --------
+    >>> load_airfoil("no such folder")
+    Traceback (most recent call last):
+    FileNotFoundError: folder must exist, got 'no such folder', which does not
     """
     return _regression_set("uci_airfoil", folder, (1503, 5), data_id=44957)
 
@@ -181,6 +216,12 @@ def load_concrete(folder: str | PathLike[str] | None = None) -> Bunch:
     -----
     The file is laid out as that of `load_airfoil`. On OpenML: data set 44959, `concrete_compressive_strength`. Source:
     the UCI machine learning repository.
+
+    Examples
+    --------
+    >>> load_concrete("no such folder")
+    Traceback (most recent call last):
+    FileNotFoundError: folder must exist, got 'no such folder', which does not
     """
     return _regression_set("uci_concrete", folder, (1030, 8), data_id=44959)
 
@@ -207,6 +248,12 @@ def load_yacht(folder: str | PathLike[str] | None = None) -> Bunch:
     -----
     The file is laid out as that of `load_airfoil`. On OpenML: `yacht_hydrodynamics`, version 1. Source: the UCI
     machine learning repository.
+
+    Examples
+    --------
+    >>> load_yacht("no such folder")
+    Traceback (most recent call last):
+    FileNotFoundError: folder must exist, got 'no such folder', which does not
     """
     return _regression_set("uci_yacht", folder, (308, 6), name="yacht_hydrodynamics", version=1)
 

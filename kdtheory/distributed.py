@@ -28,6 +28,8 @@ from kdtheory.kernels import GramOperator, Kernel
 from kdtheory.kernels._threads import one_blas_thread
 from kdtheory.kernels.tasks import PartialProduct, Task, block_product
 
+__all__ = ["DistributedGramOperator"]
+
 _PAIRS_OF_A_JOB = 60_000_000
 """Kernel values that take a worker some tenths of a second, beside which Dask's own work does not count."""
 
@@ -71,16 +73,16 @@ class DistributedGramOperator(GramOperator):
     RuntimeError
         From products, when the cluster has no workers for that long, or loses what is multiplied again and again.
 
+    See Also
+    --------
+    kdtheory.kernels.GramOperator : the same on one machine.
+    dask.array : stores what it multiplies, in many small tasks.
+
     Notes
     -----
     A product whose results so far have arrived goes on where it was when workers die, when nodes leave for good, and
     when all of them are lost and others join. What is multiplied, `m·k` numbers, is sent to every worker, and the parts
     of the result come back: some `16·n·k` numbers.
-
-    See Also
-    --------
-    kdtheory.kernels.GramOperator : the same on one machine.
-    dask.array : stores what it multiplies, in many small tasks.
 
     Examples
     --------
@@ -90,6 +92,9 @@ class DistributedGramOperator(GramOperator):
     ...     DistributedGramOperator(RBF(gamma=1.0), [[0.0], [1.0]], client=client) @ [1.0, 0.0]
     array([1.        , 0.36787944])
     """
+
+    client: Client
+    no_workers_timeout: float
 
     def __init__(
         self,

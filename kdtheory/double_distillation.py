@@ -8,6 +8,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from kdtheory._interop import is_traced
+from kdtheory._probabilities import sigmoid
 from kdtheory._typing import Array, Namespace
 from kdtheory._validation import (
     require_array,
@@ -16,7 +17,6 @@ from kdtheory._validation import (
     require_probabilities,
     require_representable,
 )
-from kdtheory.soft_labels import sigmoid
 
 _SMALLEST = 2.0**26
 """Sums of exponentials that are this many times the smallest normal number have lost no digits by underflow."""
@@ -93,6 +93,10 @@ def double_distillation_gradient(scores: Any, probabilities: Any, negative_weigh
     ValueError, TypeError
         As for `double_distillation_loss`.
 
+    Notes
+    -----
+    Source: the derivative of the loss of Menon et al. (2020), section 4.
+
     Examples
     --------
     >>> double_distillation_gradient([[0.0, 0.0, 5.0]], [[1.0, 0.0, 0.0]], [[1.0, 1.0, 0.0]])
@@ -133,6 +137,8 @@ def double_distillation_loss_and_gradient(
 
     Notes
     -----
+    Source: Menon et al. (2020), section 4.
+
     Without the logarithms of `double_distillation_loss` and `double_distillation_gradient`, which are called where an
     exponential is too small for a float. So losses much smaller than one have the rounding of one. Cost: less than half
     of both.

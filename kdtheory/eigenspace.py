@@ -19,12 +19,21 @@ from kdtheory._validation import (
     require_positive_integer,
 )
 
+__all__ = [
+    "DataDirections",
+    "accuracies_by_directions",
+    "data_directions",
+    "exaggerations",
+    "filters_as_matrix",
+    "image_patches",
+]
+
 _LEVELS = 201
 
 
 @dataclass(frozen=True)
 class DataDirections:
-    """Eigendirections of the second moments of data.
+    """Eigendirections of the second moments of data; made by `data_directions`.
 
     Attributes
     ----------
@@ -108,13 +117,15 @@ def data_directions(features: Any) -> DataDirections:
     ValueError
         For features that are not finite or all zero.
 
-    Notes
-    -----
-    Cost: `n·p·min(n, p)`, by a singular value decomposition, which does not square the condition of the data.
-
     See Also
     --------
     sklearn.decomposition.PCA : of centred data.
+
+    Notes
+    -----
+    Source: Nagarajan et al. (2023), appendix D.
+
+    Cost: `n·p·min(n, p)`, by a singular value decomposition, which does not square the condition of the data.
 
     Examples
     --------
@@ -233,16 +244,16 @@ def exaggerations(teacher: Any, student: Any, pairs: Any) -> np.ndarray:
         For components of other shapes, pairs out of range, a student that starts elsewhere, a direction along which the
         teacher ends where it started, and a student that makes no way along the higher one.
 
+    See Also
+    --------
+    kdtheory.exaggeration_ratios : the theorem's ratio for two eigenvalues.
+
     Notes
     -----
     With progress `(c(t) − c(0))/(c(T) − c(0))`, in the teacher's units for both, and the first moment at which a curve
     reaches a level of progress along the higher direction, between moments by straight lines. Theorem 4.1 says that it
     is positive for gradient flow on the squared loss, whatever the pair; for networks it is a finding, see "in all but
     one case" in appendix D.2. Source: Nagarajan et al. (2023), D.3, which judges curves by eye.
-
-    See Also
-    --------
-    kdtheory.exaggeration_ratios : the theorem's ratio for two eigenvalues.
 
     Examples
     --------

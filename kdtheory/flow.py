@@ -36,7 +36,7 @@ from kdtheory.spectrum import Spectrum, as_spectrum
 class Trajectory(SpectralFit):
     """Models at a sequence of moments of one training; the first axis of every result counts the moments.
 
-    For m moments, n points, r eigenvalues and k outputs:
+    Made by `flow_trajectories` and `descent_trajectories`. For m moments, n points, r eigenvalues and k outputs:
 
     Attributes
     ----------
@@ -203,10 +203,12 @@ def descent_trajectories(
         Length of a step, > 0, in units of one over the eigenvalues.
     teacher_iterations : int
         Number of steps after which every teacher is stopped, >= 0.
-    momentum, nesterov, weight_decay
-        As in `GradientDescent`; every training starts at rest.
+    momentum, nesterov
+        As for `GradientDescent`; every training starts at rest.
     label_weight, warm_start, n_rounds
-        As in `flow_trajectories`.
+        As for `flow_trajectories`.
+    weight_decay
+        As for `GradientDescent`.
 
     Returns
     -------
@@ -222,6 +224,8 @@ def descent_trajectories(
 
     Notes
     -----
+    Source: Nagarajan et al. (2023), eqs. 12-15, in steps of finite length.
+
     Cost: as `flow_trajectories`, and `O(m·r·log(iterations))` for the filters with momentum.
 
     Examples

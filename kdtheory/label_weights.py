@@ -14,10 +14,10 @@ from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
 from array_api_compat import array_namespace
-from scipy.sparse.linalg import LinearOperator
 
 from kdtheory._cross import largest_entry, predictions
 from kdtheory._interop import from_numpy, to_numpy
+from kdtheory._linear_operator import LinearOperator
 from kdtheory._tail_sums import LabelWeightWarning, optimal_label_weights, warn_if_unreachable
 from kdtheory._typing import Array
 from kdtheory._validation import (

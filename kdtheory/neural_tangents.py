@@ -29,6 +29,15 @@ from kdtheory._validation import (
 )
 from kdtheory.kernels._batches import BatchedKernel, require_shape
 
+__all__ = [
+    "NeuralTangentsKernel",
+    "flow_time",
+    "import_neural_tangents",
+    "largest_learning_rate",
+    "ridge_of",
+    "step_length",
+]
+
 
 @dataclass(frozen=True)
 class NeuralTangentsKernel(BatchedKernel):
@@ -58,14 +67,16 @@ class NeuralTangentsKernel(BatchedKernel):
     ImportError
         From evaluations, when jax is not installed.
 
-    Notes
-    -----
-    Calls are eager: kernels of neural-tangents that were once compiled can fail when they are called again. Its NTK
-    loses digits near the diagonal, and half of them on it, in the derivative of the arc-cosine.
-
     See Also
     --------
     neural_tangents.batch : evaluates a kernel_fn in batches.
+
+    Notes
+    -----
+    Source: Novak et al. (2020), "Neural Tangents: fast and easy infinite neural networks in Python".
+
+    Calls are eager: kernels of neural-tangents that were once compiled can fail when they are called again. Its NTK
+    loses digits near the diagonal, and half of them on it, in the derivative of the arc-cosine.
 
     Examples
     --------
@@ -143,6 +154,8 @@ def flow_time(t: Any, *, learning_rate: SupportsFloat, n_targets: SupportsIndex)
 
     Notes
     -----
+    Source: the loss of `neural_tangents.predict.gradient_descent_mse`, neural-tangents 0.6.5 (2023).
+
     With outputs f0 at the beginning, train on `y − f0` and add f0 to fitted values and predictions. Its `diag_reg` is
     added to K itself, and to nothing else, see `ridge_of`.
 
@@ -159,6 +172,27 @@ def flow_time(t: Any, *, learning_rate: SupportsFloat, n_targets: SupportsIndex)
 
 def step_length(*, learning_rate: SupportsFloat, n_targets: SupportsIndex) -> float:
     """Translate a learning rate into that of `GradientDescent`, whose loss is not divided by the number of targets.
+
+    Parameters
+    ----------
+    learning_rate : float
+        As neural-tangents takes it, > 0.
+    n_targets : int
+        Number N of targets, points times outputs.
+
+    Returns
+    -------
+    float
+        `learning_rate / N`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For bad input, naming the argument, the rule and the value.
+
+    Notes
+    -----
+    Source: the loss of `neural_tangents.predict.gradient_descent_mse`, neural-tangents 0.6.5 (2023).
 
     Examples
     --------
@@ -184,6 +218,15 @@ def largest_learning_rate(eigenvalues: Any, *, n_targets: SupportsIndex, momentu
     -------
     float
         `2·(1 + momentum)·N / d_max`, the twin of `neural_tangents.predict.max_learning_rate`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For bad input, naming the argument, the rule and the value.
+
+    Notes
+    -----
+    Source: Polyak (1964), whose heavy ball is stable below it.
 
     Examples
     --------
@@ -216,6 +259,15 @@ def ridge_of(diag_reg: SupportsFloat, K: Any, *, absolute_scale: bool = False) -
     float
         `diag_reg`, or `diag_reg·tr K / n` for the relative scale. It is the ridge of `Ridge` for its `gp_inference`;
         for its gradient flow decompose `K + ridge·I` and leave the Gram matrix of new points as it is.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For bad input, naming the argument, the rule and the value.
+
+    Notes
+    -----
+    Source: `neural_tangents.predict.gp_inference`, neural-tangents 0.6.5 (2023).
 
     Examples
     --------

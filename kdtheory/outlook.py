@@ -37,6 +37,11 @@ class StandardErrors(NamedTuple):
     """Bootstrap standard errors of the parts of a `DistillationOutlook`, for the noise variance that was given.
 
     All are zero where the signal is known.
+
+    Attributes
+    ----------
+    risk, slope, one_step_gain, best_ridge_risk, curvature, largest_gain : float
+        Of the part of that name.
     """
 
     risk: float
@@ -48,7 +53,18 @@ class StandardErrors(NamedTuple):
 
 
 class BestFits(NamedTuple):
-    """A number of fits with the ridge and the label weights of least risk."""
+    """A number of fits with the ridge and the label weights of least risk; a part of `DistillationOutlook`.
+
+    Attributes
+    ----------
+    n_steps : int
+        Number of fits.
+    ridge : float
+    label_weights : tuple of float
+        Those of steps 2..n_steps, for `selfdistill_closed_form`.
+    gain : float
+        How much lower the risk is than that of the best ridge alone.
+    """
 
     n_steps: int
     ridge: float
@@ -255,6 +271,8 @@ def can_distillation_help(
 
     The standard errors are those of a parametric bootstrap: the noise is added anew to the estimated signal, and
     everything, the choice of the best ridge included, is done again.
+
+    Source: Dang, Patil & Rinaldo (2026) for one round; more rounds and the bootstrap are derived for this package.
 
     Cost: `O(n·r)` after the decomposition, and `O(r)` for each of about a hundred penalties and each new data set.
 

@@ -47,7 +47,22 @@ class PerSamplePath:
     dual_coef: Array
 
     def predict(self, K_test: Any) -> Array:
-        """Predict at new points from kernel values of shape (m, n): (n_steps, m) or (n_steps, m, k)."""
+        """Predict at new points with the models of all steps.
+
+        Parameters
+        ----------
+        K_test : array of shape (m, n)
+            Kernel values between the new points and the training points.
+
+        Returns
+        -------
+        array of shape (n_steps, m) or (n_steps, m, k)
+
+        Raises
+        ------
+        ValueError, TypeError
+            When `K_test` has another shape, or entries that are not finite real numbers.
+        """
         cross = self.spectrum.require_cross("K_test", K_test)
         return predictions(cross, self.dual_coef, outputs=self.y.ndim == 2)
 

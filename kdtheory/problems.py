@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from kdtheory._interop import to_numpy
+from kdtheory._probabilities import sigmoid
 from kdtheory._validation import (
     require_array,
     require_generator,
@@ -18,11 +19,25 @@ from kdtheory._validation import (
     require_positive_integer,
     require_vector,
 )
-from kdtheory.soft_labels import sigmoid
+
+__all__ = ["BinarySample", "GaussianClasses", "PublishedLosses", "SineProblem", "SlabClasses", "sine_problem"]
 
 
 class PublishedLosses(NamedTuple):
-    """Validation losses that a paper's authors print for one label weight."""
+    """Validation losses that a paper's authors print for one label weight; a part of `sine_problem`.
+
+    Attributes
+    ----------
+    steps : tuple of float
+        Of every step, from the first on.
+    limit : float
+        Of the infinite-step solution.
+
+    Examples
+    --------
+    >>> sine_problem().published_losses[0.25].limit
+    0.1525
+    """
 
     steps: tuple[float, ...]
     limit: float
@@ -31,6 +46,8 @@ class PublishedLosses(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class SineProblem:
     """The noisy sine of Mobahi et al. (2020), with which Borup & Andersen (2021) illustrate self-distillation.
+
+    Made by `sine_problem`.
 
     Attributes
     ----------
@@ -60,12 +77,36 @@ class SineProblem:
     published_losses: dict[float, PublishedLosses]
 
     def losses(self, predictions: np.ndarray) -> np.ndarray:
-        """Mean squared error on the grid of predictions of shape (..., 101)."""
+        """Measure predictions on the grid.
+
+        Parameters
+        ----------
+        predictions : array of shape (..., 101)
+
+        Returns
+        -------
+        array of shape (...)
+            Mean squared errors.
+
+        Examples
+        --------
+        >>> problem = sine_problem()
+        >>> float(problem.losses(problem.y_val))
+        0.0
+        """
         return np.mean((predictions - self.y_val) ** 2, axis=-1)
 
 
 def sine_problem() -> SineProblem:
     """Return the published sine problem, numbers and all.
+
+    Returns
+    -------
+    SineProblem
+
+    Notes
+    -----
+    Source: Borup & Andersen (2021), Figures 2 to 4, and the losses that their authors print.
 
     Examples
     --------
@@ -110,7 +151,7 @@ _NOISY_SINE = (
 
 
 class BinarySample(NamedTuple):
-    """Points of two classes, with labels and the probabilities that they were drawn from.
+    """Points of two classes, with labels and the probabilities that they were drawn from; of `GaussianClasses.sample`.
 
     Attributes
     ----------
@@ -119,6 +160,11 @@ class BinarySample(NamedTuple):
         0 or 1.
     bayes_probabilities : array of shape (n, 2)
         Of the labels given the points.
+
+    Examples
+    --------
+    >>> GaussianClasses(mean=1.0).sample(5, random_state=0).head(2).X.shape
+    (2, 10)
     """
 
     X: np.ndarray
@@ -126,7 +172,22 @@ class BinarySample(NamedTuple):
     bayes_probabilities: np.ndarray
 
     def head(self, n_points: SupportsIndex) -> BinarySample:
-        """Return the first points."""
+        """Return the first points.
+
+        Parameters
+        ----------
+        n_points : int
+            How many, >= 1; all of a smaller sample.
+
+        Returns
+        -------
+        BinarySample
+
+        Raises
+        ------
+        ValueError, TypeError
+            When `n_points` is not an integer >= 1.
+        """
         n_points = require_positive_integer("n_points", n_points)
         return BinarySample(self.X[:n_points], self.y[:n_points], self.bayes_probabilities[:n_points])
 
@@ -142,6 +203,11 @@ class GaussianClasses:
     mean : float
         >= 0, of every coordinate of class 1.
     n_features : int, default 10
+
+    Raises
+    ------
+    ValueError, TypeError
+        When the mean is not a finite real number >= 0, or `n_features` not an integer >= 1.
 
     Notes
     -----
@@ -180,7 +246,21 @@ class GaussianClasses:
         return float(ndtr(self.distance / math.sqrt(2.0)))
 
     def auc(self, weights: np.ndarray) -> float:
-        """Area under the ROC curve of the score `wᵀx` on all points: `Φ(√2·wᵀμ/‖w‖)`, and 1/2 for w = 0."""
+        """Area under the ROC curve of the score `wᵀx` on all points: `Φ(√2·wᵀμ/‖w‖)`, and 1/2 for w = 0.
+
+        Parameters
+        ----------
+        weights : array of shape (n_features,)
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            For another shape, or entries that are not finite real numbers.
+        """
         w = to_numpy(require_vector("weights", weights))
         if len(w) != self.n_features:
             raise ValueError(f"weights must have shape {(self.n_features,)}, one for each feature, got {w.shape}")
@@ -191,11 +271,41 @@ class GaussianClasses:
         return float(ndtr(math.sqrt(2.0) * self.mean * np.sum(direction) / np.linalg.norm(direction)))
 
     def log_odds(self, X: np.ndarray) -> np.ndarray:
-        """Bayes log-odds of class 1 at points of shape (n, n_features)."""
+        """Give the Bayes log-odds of class 1.
+
+        Parameters
+        ----------
+        X : array of shape (n, n_features)
+
+        Returns
+        -------
+        array of shape (n,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            For another shape, or entries that are not finite real numbers.
+        """
         return _points(X, self.n_features) @ self.weights
 
     def sample(self, n_points: SupportsIndex, random_state: Any = 0) -> BinarySample:
-        """Draw independent points, from an int or a numpy.random.Generator."""
+        """Draw independent points.
+
+        Parameters
+        ----------
+        n_points : int
+            >= 1.
+        random_state : int or numpy.random.Generator, default 0
+
+        Returns
+        -------
+        BinarySample
+
+        Raises
+        ------
+        ValueError, TypeError
+            For arguments out of range.
+        """
         rng = require_generator("random_state", random_state)
         labels = rng.integers(0, 2, require_positive_integer("n_points", n_points))
         X = (2.0 * labels[:, None] - 1.0) * self.mean + rng.standard_normal((len(labels), self.n_features))
@@ -209,6 +319,11 @@ class SlabClasses:
     Parameters
     ----------
     n_features : int, default 2
+
+    Raises
+    ------
+    ValueError, TypeError
+        When `n_features` is not an integer >= 1.
 
     Notes
     -----
@@ -237,11 +352,11 @@ class SlabClasses:
         return float(positive @ below / (np.sum(positive) * np.sum(1.0 - positive)))
 
     def log_odds(self, X: np.ndarray) -> np.ndarray:
-        """Bayes log-odds of class 1 at points of shape (n, n_features)."""
+        """As `GaussianClasses.log_odds`."""
         return _slab_log_odds(np.max(np.abs(_points(X, self.n_features)), axis=1))
 
     def sample(self, n_points: SupportsIndex, random_state: Any = 0) -> BinarySample:
-        """Draw independent points, from an int or a numpy.random.Generator."""
+        """As `GaussianClasses.sample`."""
         rng = require_generator("random_state", random_state)
         X = rng.standard_normal((require_positive_integer("n_points", n_points), self.n_features))
         probabilities = _both(self.log_odds(X))

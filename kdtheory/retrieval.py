@@ -18,6 +18,17 @@ from scipy.sparse import csr_array, issparse, vstack
 
 from kdtheory._validation import require_array, require_labels, require_ndim, require_positive_integer
 
+__all__ = [
+    "LabelledRows",
+    "RetrievalFileError",
+    "RetrievalFileWarning",
+    "labels_from_classes",
+    "load_retrieval_file",
+    "multiclass_examples",
+    "precision_at_k",
+    "read_retrieval_file",
+]
+
 HEADER = re.compile(r" *\d{1,15} +\d{1,15} +\d{1,15} *\n?", re.ASCII)
 LABELS = re.compile(r"(?:\d+(?:,\d+)*)?", re.ASCII)
 FEATURES = re.compile(r" *(?:\d+:[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?(?: +|$))*", re.ASCII)
@@ -46,6 +57,11 @@ class LabelledRows:
     ------
     ValueError, TypeError
         For features that are not finite numbers, labels that are neither 0 nor 1, and different numbers of rows.
+
+    Examples
+    --------
+    >>> len(LabelledRows([[1.0], [2.0], [3.0]], csr_array([[1, 0, 1], [0, 0, 0], [0, 1, 0]]))[1:])
+    2
     """
 
     features: Any
@@ -158,8 +174,7 @@ def load_retrieval_file(path: str | PathLike[str]) -> LabelledRows:
     --------
     >>> from pathlib import Path
     >>> _ = Path("tiny.txt").write_text("2 4 2\n0,1 0:1.5 3:2\n1 2:0.5\n")
-    >>> rows = load_retrieval_file("tiny.txt")
-    >>> rows.features.toarray()
+    >>> load_retrieval_file("tiny.txt").features.toarray()
     array([[1.5, 0. , 0. , 2. ],
            [0. , 0. , 0.5, 0. ]])
     """

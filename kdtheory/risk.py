@@ -32,7 +32,17 @@ Models: TypeAlias = Filter | Sequence[Filter] | SpectralFit
 
 
 class Risk(NamedTuple):
-    """Expected squared error against the signal, in its two parts; the axes count the models."""
+    """Expected squared error against the signal, in its two parts; made by `in_sample_risk` and `out_of_sample_risk`.
+
+    The axes count the models.
+
+    Attributes
+    ----------
+    squared_bias : array
+        Squared distance of the expected model from the signal, meaned over the points.
+    variance : array
+        Variance of the model over the noise, meaned over the points.
+    """
 
     squared_bias: Array
     variance: Array
@@ -44,7 +54,10 @@ class Risk(NamedTuple):
 
 
 class DegreesOfFreedom(NamedTuple):
-    """Three traces of the hat matrix H, which agree where H is a projection; the axes count the models."""
+    """Three traces of the hat matrix H, which agree where H is a projection; made by `degrees_of_freedom`.
+
+    The axes count the models.
+    """
 
     fit: Array
     """`tr H`, what a model spends on its covariance with the data."""
@@ -68,6 +81,17 @@ def degrees_of_freedom(K: Any, models: Models) -> DegreesOfFreedom:
     -------
     DegreesOfFreedom
         `fit = Σ b`, `residual = Σ (2b − b²)` and `variance = Σ b²` for the shrinkage b.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For bad input, naming the argument, the rule and the value.
+    OverflowError
+        When a trace is beyond the floating-point range.
+
+    Notes
+    -----
+    Source: Hastie & Tibshirani (1990), "Generalized Additive Models", who use all three.
 
     Examples
     --------

@@ -69,6 +69,8 @@ class SelfDistillationSearch:
         Predictions of the chosen model at points it has not seen.
     plain_held_out_predictions : array of shape (n,) or (n, k)
         Those of the best plain kernel ridge regression.
+    problem : CenteredProblem
+        Spectrum and targets, less their means where an intercept is fitted.
     """
 
     ridges: np.ndarray
@@ -106,16 +108,47 @@ class SelfDistillationSearch:
         return np.moveaxis(self._candidates.losses[1], 1, 2)
 
     def label_weights_of(self, ridge_index: int, n_steps: int) -> np.ndarray:
-        """Return the best label weights for one entry: shape (n_steps - 1,), or (n_steps - 1, k)."""
+        """Return the best label weights for one entry.
+
+        Parameters
+        ----------
+        ridge_index : int
+            Which of `ridges`.
+        n_steps : int
+            Number of fits, at most the largest that was searched.
+
+        Returns
+        -------
+        array of shape (n_steps - 1,), or (n_steps - 1, k) with weights for each output
+
+        Raises
+        ------
+        ValueError, TypeError, IndexError
+            For a number of fits or an index out of range.
+        """
         count = require_positive_integer("n_steps", n_steps)
         if count > self.n_steps:
             raise ValueError(f"n_steps must be <= {self.n_steps}, the largest that was searched, got {count}")
         return self._candidates.weights(range(len(self.ridges))[ridge_index], count)
 
     def gain_over(self, predictions: Any) -> tuple[float, float]:
-        """Return the gain, with its standard error, over other held-out predictions of shape (n,) or (n, k).
+        """Return the gain over other held-out predictions, and its standard error.
 
-        They are of the same targets, held out in the same way: such as those of a search with another kernel.
+        Parameters
+        ----------
+        predictions : array of shape (n,) or (n, k)
+            Of the same targets, held out in the same way: such as those of a search with another kernel.
+
+        Returns
+        -------
+        gain : float
+        standard_error : float
+            From the paired differences of all points or groups.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When the predictions do not have the shape of y, or are not finite real numbers.
         """
         targets = self.problem.targets + self.problem.mean_target
         others = require_array("predictions", predictions, like=targets)

@@ -108,10 +108,12 @@ def leave_group_out_predictions(
 
     Parameters
     ----------
-    K, y, ridge, n_steps, label_weight, fit_intercept
+    K, y
         As for `loo_predictions`.
     groups : sequence of n labels
         Points with the same label are left out together; at least two labels.
+    ridge, n_steps, label_weight, fit_intercept
+        As for `loo_predictions`.
 
     Returns
     -------
@@ -158,12 +160,14 @@ def loo_label_weights(
 
     Parameters
     ----------
-    K, y, ridge, n_steps, fit_intercept
+    K, y, ridge, n_steps
         As for `loo_predictions`.
     unit_interval : bool, default False
         Keep every weight in [0, 1].
     per_output : bool, default False
         Choose label weights for every output on its own, instead of one set for all.
+    fit_intercept
+        As for `loo_predictions`.
 
     Returns
     -------
@@ -277,9 +281,8 @@ def effective_dof(
 
     Parameters
     ----------
-    K, ridge, n_steps, fit_intercept
+    K, ridge, n_steps, label_weight, fit_intercept
         As for `loo_predictions`; an intercept counts as one degree of freedom.
-    label_weight : float or sequence of n_steps - 1 floats, default 0
 
     Returns
     -------
@@ -290,13 +293,15 @@ def effective_dof(
     ValueError, TypeError, OverflowError
         For bad input, or a trace beyond the floating-point range.
 
-    Notes
-    -----
-    Cost: one eigendecomposition, unless a `Spectrum` without an intercept is given, then `O(r·n_steps)`.
-
     See Also
     --------
     degrees_of_freedom : the three usual definitions, for any filter.
+
+    Notes
+    -----
+    Source: the trace of B^(τ) of Borup & Andersen (2021), Lemma 4.2.
+
+    Cost: one eigendecomposition, unless a `Spectrum` without an intercept is given, then `O(r·n_steps)`.
 
     Examples
     --------

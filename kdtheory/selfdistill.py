@@ -32,8 +32,12 @@ class SelfDistillationPath(SpectralFit):
 
     Attributes
     ----------
+    ridge : float
+        Penalty of every fit.
     label_weights : array of shape (n_steps - 1,)
         Weight of the ground-truth targets at steps 2..n_steps.
+    constant_label_weight : float or None
+        The one label weight of all steps, if there is one.
     shrinkage : array of shape (n_steps, r)
         Diagonals of B^(1), ..., B^(n_steps), columns in the order of the eigenvalues.
     shrinkage_ratios : array of shape (n_steps, r - 1)
@@ -136,7 +140,22 @@ class SelfDistillationGrid:
         return self._combine(self.basis.dual_coef)
 
     def predict(self, K_test: Any) -> Array:
-        """Predict at new points from kernel values of shape (m, n): (n_ridges, n_label_weights, n_steps, m[, k])."""
+        """Predict at new points with all models.
+
+        Parameters
+        ----------
+        K_test : array of shape (m, n)
+            Kernel values between the new points and the training points.
+
+        Returns
+        -------
+        array of shape (n_ridges, n_label_weights, n_steps, m) or (..., m, k)
+
+        Raises
+        ------
+        ValueError, TypeError
+            When `K_test` has another shape, or entries that are not finite real numbers.
+        """
         return self._combine(self.basis.predict(K_test))
 
     def __repr__(self) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from kdtheory._interop import from_numpy, is_traced, to_numpy
+from kdtheory._probabilities import complements, point_shares, sigmoid
 from kdtheory._typing import Array
 from kdtheory._validation import (
     require_array,
@@ -23,13 +24,12 @@ from kdtheory._validation import (
     require_probabilities,
     require_share,
     require_vector,
-    require_weights,
 )
 
 
 @dataclass(frozen=True)
 class TeacherError:
-    """Mean squared error of a teacher's probabilities, `E_x‖pᵗ(x) − p*(x)‖²`, in its two parts.
+    """Mean squared error of a teacher's probabilities, in its two parts; made by `teacher_error`.
 
     Attributes
     ----------
@@ -170,7 +170,7 @@ def label_smoothing_error(
     bayes = to_numpy(require_probabilities("bayes_probabilities", bayes_probabilities))
     uniform = teacher_error(np.full(bayes.shape, 1.0 / bayes.shape[1]), bayes, sample_weight=sample_weight)
     weights = point_shares(sample_weight, len(bayes))
-    one_hot = float(weights @ np.sum(bayes * _complements(bayes), axis=1))
+    one_hot = float(weights @ np.sum(bayes * complements(bayes), axis=1))
     return TeacherError(share**2 * uniform.squared_bias, (1.0 - share) ** 2 * one_hot)
 
 
@@ -191,6 +191,10 @@ def best_label_smoothing(bayes_probabilities: Any, *, sample_weight: Any = None)
     ------
     ValueError, TypeError
         As for `label_smoothing_error`.
+
+    Notes
+    -----
+    Source: derived from Menon et al. (2020), section 3.3.
 
     Examples
     --------
@@ -377,31 +381,3 @@ def noisy_sigmoid_error(
         squared_bias=float(2.0 * shares @ towards_half**2),
         variance=float(2.0 * (1.0 - share) ** 2 * shares @ np.maximum(squares - off**2, 0.0)),
     )
-
-
-def sigmoid(z: Array) -> Array:
-    """`1 / (1 + exp(−z))` without overflow."""
-    xp = array_namespace(z)
-    small = xp.exp(-xp.abs(z))
-    return xp.where(z >= 0.0, xp.ones_like(z), small) / (1.0 + small)
-
-
-def point_shares(sample_weight: Any, n_points: int) -> np.ndarray:
-    """Return the shares of the points in a mean, which sum to one: equal ones by default."""
-    if sample_weight is None:
-        return np.full(n_points, 1.0 / n_points)
-    weights = require_weights(
-        "sample_weight", to_numpy(require_array("sample_weight", sample_weight)), n_points, like=np.zeros(1)
-    )
-    relative = weights / np.max(weights)  # whose sum does not overflow
-    return relative / np.sum(relative)
-
-
-def _complements(probabilities: np.ndarray) -> np.ndarray:
-    """One minus each probability; of the largest in a row it is the sum of the others, which keeps small ones."""
-    rest = 1.0 - probabilities
-    rows, largest = np.arange(len(rest)), np.argmax(probabilities, axis=1)
-    others = probabilities.copy()
-    others[rows, largest] = 0.0
-    rest[rows, largest] = np.sum(others, axis=1)
-    return rest

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
-from scipy.sparse.linalg import LinearOperator
 
 from kdtheory._cross import predictions
+from kdtheory._linear_operator import LinearOperator
 from kdtheory._typing import Array
 from kdtheory._validation import first_index, require_representable, require_targets
 from kdtheory.filters import Filter, Modes
@@ -20,9 +20,9 @@ from kdtheory.spectrum import Spectrum, as_spectrum
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SpectralFit:
-    """One or many models on one spectrum and one set of targets; results are computed when first asked for.
+    """One or many models on one spectrum and one set of targets; made by `fit_filter`.
 
-    The leading axes `...` of every result count the models: steps, ridges, label weights.
+    Results are computed when first asked for. Their leading axes `...` count the models: steps, ridges, label weights.
 
     Attributes
     ----------
@@ -32,6 +32,11 @@ class SpectralFit:
         Ground-truth targets.
     modes : Modes
         Coefficient filter, shrinkage and residual of every model, each of shape (..., r).
+
+    Raises
+    ------
+    OverflowError
+        When a filter is beyond the floating-point range.
     """
 
     spectrum: Spectrum
@@ -193,6 +198,9 @@ def fit_filter(K: Any, y: Any, filter_: Filter | Sequence[Filter]) -> SpectralFi
 
     Notes
     -----
+    Source: the representer theorem, Schölkopf, Herbrich & Smola (2001); filters of a Gram matrix, Bauer, Pereverzev &
+    Rosasco (2007), "On regularization algorithms in learning theory".
+
     Cost: one eigendecomposition, unless a `Spectrum` is given, then `2·n·r·k` for each model.
 
     Examples

@@ -18,6 +18,7 @@ from typing import Any, SupportsFloat, SupportsIndex
 import numpy as np
 
 from kdtheory._interop import to_numpy
+from kdtheory._probabilities import point_shares
 from kdtheory._validation import (
     require_array,
     require_labels,
@@ -29,7 +30,7 @@ from kdtheory._validation import (
     require_real,
     require_representable,
 )
-from kdtheory.soft_labels import TeacherError, point_shares, teacher_error
+from kdtheory.soft_labels import TeacherError, teacher_error
 
 
 def empirical_risk(losses: Any, labels: Any, *, sample_weight: Any = None) -> float:
@@ -72,10 +73,12 @@ def distilled_risk(losses: Any, probabilities: Any, *, sample_weight: Any = None
 
     Parameters
     ----------
-    losses, sample_weight
+    losses
         As for `empirical_risk`.
     probabilities : array of shape (n, n_classes)
         The teacher's probabilities.
+    sample_weight
+        As for `empirical_risk`.
 
     Returns
     -------
@@ -109,11 +112,13 @@ def risk_variance_gap(
 
     Parameters
     ----------
-    losses, sample_weight
+    losses
         As for `empirical_risk`; the points and their weights are the distribution.
     bayes_probabilities : array of shape (n, n_classes)
     n_samples : int
         Number N of points that the student is trained on.
+    sample_weight
+        As for `empirical_risk`.
 
     Returns
     -------
@@ -185,7 +190,7 @@ def distilled_risk_deviation(
 
     Parameters
     ----------
-    losses, sample_weight
+    losses
         As for `empirical_risk`; the points and their weights are the distribution.
     teacher_probabilities : array of shape (n, n_classes) or (n_teachers, n, n_classes)
         Of one teacher, or of equally likely teachers, of which the student meets one: such as those of one learner on
@@ -195,6 +200,8 @@ def distilled_risk_deviation(
         Number N of points that the student is trained on.
     max_loss : float, optional
         Largest loss that is possible; default: the largest of `losses`.
+    sample_weight
+        As for `empirical_risk`.
 
     Returns
     -------

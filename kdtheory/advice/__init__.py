@@ -11,7 +11,7 @@ if missing := [name for name in ("pandas", "sklearn", "skops", "tqdm", "matplotl
 from kdtheory.advice.advising import Advice, advise
 from kdtheory.advice.choosing import Gain
 from kdtheory.advice.output import write_advice
-from kdtheory.advice.reading import read_rows
+from kdtheory.advice.reading import Rows, read_rows
 from kdtheory.advice.table import Table, make_table
 
-__all__ = ["Advice", "Gain", "Table", "advise", "make_table", "read_rows", "write_advice"]
+__all__ = ["Advice", "Gain", "Rows", "Table", "advise", "make_table", "read_rows", "write_advice"]

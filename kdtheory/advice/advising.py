@@ -88,7 +88,13 @@ class Advice:
         return sentences(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """All numbers, as lists, strings and numbers."""
+        """Give all numbers.
+
+        Returns
+        -------
+        dict
+            Of lists, strings and numbers.
+        """
         chosen, plain = self.chosen, self.plain
         table = self.table
         return {
@@ -125,7 +131,12 @@ class Advice:
         }
 
     def to_json(self) -> str:
-        """All numbers, in the JSON of RFC 8259."""
+        """Give all numbers, in the JSON of RFC 8259.
+
+        Returns
+        -------
+        str
+        """
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -164,20 +175,22 @@ def advise(
     ValueError, TypeError
         For numbers out of range.
 
-    Notes
-    -----
-    Cost: about eight eigendecompositions of n rows, above 5000 rows Nyström approximations with 1000 landmarks; once
-    more, and a little less, for every outer fold.
-
     See Also
     --------
-    kdtheory.estimators.SelfDistilledKernelRidgeCV : the search at given widths.
+    kdtheory.estimators.SelfDistilledKernelRidgeCV : The search at given widths.
+
+    Notes
+    -----
+    Source: Borup & Andersen (2021) for the models; their exact leave-one-out errors, and the choice without hindsight,
+    are derived for this package.
+
+    Cost: about eight eigendecompositions of n rows, above 5000 rows Nyström approximations with 1000 landmarks; once
+    more, and a little less, for every outer fold.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from kdtheory.advice import make_table
-    >>> from kdtheory.advice.reading import Rows
+    >>> from kdtheory.advice import Rows, make_table
     >>> rng = np.random.default_rng(0)
     >>> x = rng.uniform(-3.0, 3.0, 60)
     >>> frame = pd.DataFrame({"x": x, "y": np.sin(2.0 * x) + 0.3 * rng.standard_normal(60)})

@@ -26,6 +26,12 @@ class Gain:
         The standard error is that of the paired differences of all points.
     plain_error, distilled_error : float
         Mean squared errors of kernel ridge regression, and of the model that may be distilled.
+
+    Examples
+    --------
+    >>> gain = Gain.of(np.array([4.0, 1.0, 3.0]), np.array([2.0, 1.0, 2.0]))
+    >>> round(gain.value, 3), round(gain.standard_error, 3), gain.verdict
+    (1.0, 0.577, 'cannot be told')
     """
 
     value: float
@@ -35,7 +41,17 @@ class Gain:
 
     @classmethod
     def of(cls, plain_losses: Array, losses: Array) -> Gain:
-        """From the squared errors of both at n points."""
+        """Give the gain from the squared errors of both at n points.
+
+        Parameters
+        ----------
+        plain_losses, losses : array of shape (n,)
+            Squared errors of kernel ridge regression, and of the model that may be distilled.
+
+        Returns
+        -------
+        Gain
+        """
         differences = plain_losses - losses
         spread = float(np.std(differences, ddof=1)) / np.sqrt(len(differences))
         return cls(float(np.mean(differences)), float(spread), float(np.mean(plain_losses)), float(np.mean(losses)))

@@ -50,9 +50,31 @@ def staging(folder: str | PathLike[str]) -> Iterator[Path]:
 def write_advice(advice: Advice, folder: str | PathLike[str]) -> list[Path]:
     """Write `model.skops`, `advice.json` and `advice.png` into a folder that exists.
 
+    Parameters
+    ----------
+    advice : Advice
+    folder : path
+        A folder that exists.
+
     Returns
     -------
     list of Path
+        The files, in this order.
+
+    Raises
+    ------
+    OSError
+        Where the folder cannot be written to.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from kdtheory.advice import Rows, advise, make_table
+    >>> x = np.linspace(0.0, 6.0, 40)
+    >>> advice = advise(make_table(Rows(pd.DataFrame({"x": x, "y": np.sin(x)}), 40, {}), "y"), n_steps=2)
+    >>> Path("here").mkdir()
+    >>> [file.name for file in write_advice(advice, "here")]
+    ['model.skops', 'advice.json', 'advice.png']
     """
     place = Path(folder)
     save(advice.model, place / MODEL)

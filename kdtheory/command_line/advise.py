@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kdtheory.command_line._errors import fail, one_line_errors
+from kdtheory.command_line._errors import one_line_errors
 
 
 def advise(

@@ -13,7 +13,7 @@ from kdtheory.command_line._errors import one_line_errors
 from kdtheory.command_line.advise import advise
 from kdtheory.command_line.reproduce import reproduce
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     help="Closed forms for knowledge distillation, the papers' figures, and how students compare with teachers.",
     add_completion=True,
     no_args_is_help=True,

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator
 from sklearn.metrics.pairwise import kernel_metrics, pairwise_kernels
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from kdtheory._typing import Array
 from kdtheory._validation import require_nonnegative, require_real
+from kdtheory.estimators._base import BaseEstimator
 from kdtheory.estimators._distilled import distilled_coefficients, distilled_filters
 from kdtheory.estimators._gram_source import GramSource
 from kdtheory.estimators.solvers import Eigh, Lanczos, Nystrom, as_solver, choose_solver
@@ -30,6 +30,17 @@ class KernelMachine(BaseEstimator):
     `_choose_solver` in `fit`, and `_keep` at its end.
     """
 
+    kernel: Any
+    gamma: Any
+    degree: Any
+    coef0: Any
+    kernel_params: Any
+    fit_intercept: bool
+    solver: Any
+
+    X_fit_: Any
+    dual_coef_: Array
+    intercept_: Any
     effective_dof_: Any
 
     def __sklearn_tags__(self) -> Tags:
@@ -130,10 +141,9 @@ class KernelMachine(BaseEstimator):
         owned = not self._is_precomputed()
         return GramSource(X, np.arange(X.shape[0]), self._gram(X, gamma=gamma), sample_weight, owned=owned)
 
-    def _fit_distilled(self, X: Array, targets: Array, sample_weight: Any) -> None:
-        """Fit the last step of a self-distillation with the parameters `ridge`, `n_steps` and `label_weight`."""
+    def _fit_distilled(self, X: Array, targets: Array, sample_weight: Any, chain: tuple[Any, Any, Any]) -> None:
+        """Fit the last step of a self-distillation of the given ridge, number of steps and label weight."""
         self._choose_solver(X)
-        chain = self.ridge, self.n_steps, self.label_weight
         filters = distilled_filters(*chain, targets.shape) if isinstance(self.solver_, Lanczos) else []
         source = self._source(X, sample_weight)
         problem = source.problem(targets, self.fit_intercept, filters)

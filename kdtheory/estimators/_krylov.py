@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator
 
 from kdtheory._intercept import CenteredProblem
+from kdtheory._linear_operator import LinearOperator
 from kdtheory._typing import Array, QFilter
 from kdtheory._validation import require_representable
 from kdtheory.estimators.solvers import Lanczos

@@ -53,6 +53,23 @@ class KernelSearch(KernelMachine):
     Those who inherit store the parameters `ridges`, `n_steps`, `label_weight`, `gammas`, `cv` and `verbose`.
     """
 
+    ridges: Any
+    n_steps: int
+    label_weight: Any
+    gammas: Any
+    cv: Any
+    verbose: bool | int
+
+    best_params_: dict[str, Any]
+    best_score_: float
+    best_index_: int
+    cv_results_: dict[str, Any]
+    loo_error_path_: np.ndarray
+    ridges_: np.ndarray
+    search_: SelfDistillationSearch
+    distillation_gain_: float
+    distillation_gain_se_: float
+
     def __getstate__(self) -> dict[str, Any]:
         """State without `search_`, which holds matrices of the size of the Gram matrix."""
         return {name: value for name, value in super().__getstate__().items() if name != "search_"}

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 from scipy.special import softmax
-from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.utils.multiclass import check_classification_targets
 
 from kdtheory._typing import Array
 from kdtheory._validation import require_weights
+from kdtheory.estimators._base import ClassifierMixin
 from kdtheory.estimators._kernel_machine import KernelMachine
 from kdtheory.estimators._search import KernelSearch
 from kdtheory.estimators._temperature import inverse_temperature
@@ -19,6 +19,8 @@ from kdtheory.estimators._temperature import inverse_temperature
 
 class KernelClassifier(ClassifierMixin, KernelMachine):
     """One score for each class from a kernel machine; the class of the highest score."""
+
+    classes_: np.ndarray
 
     def _encoded(self, X: Any, y: Any, n_least: int) -> tuple[Array, Array, Array]:
         """Points, labels and class numbers; stores the classes."""
@@ -49,7 +51,16 @@ class KernelClassifier(ClassifierMixin, KernelMachine):
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     def predict(self, X: Any) -> Array:
-        """Predict the class of the highest score at points of shape (m, n_features), or from kernel values."""
+        """Predict the class of the highest score.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features), or kernel values of shape (m, n_samples)
+
+        Returns
+        -------
+        array of shape (m,)
+        """
         scores = self._evaluate(X)  # first, since it says when the estimator is not fitted
         return self.classes_[np.argmax(scores, axis=1)]
 
@@ -100,16 +111,16 @@ class SelfDistilledKernelClassifier(KernelClassifier):
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 
+    See Also
+    --------
+    SelfDistilledKernelClassifierCV : finds the parameters without a validation set, and calibrates probabilities.
+    sklearn.linear_model.RidgeClassifier : squared loss on classes, linear.
+
     Notes
     -----
     Cost: one eigendecomposition, whatever the number of steps and of classes.
 
     Source: Borup & Andersen (2021), Theorem 4.1, with indicators of the classes as targets.
-
-    See Also
-    --------
-    SelfDistilledKernelClassifierCV : finds the parameters without a validation set, and calibrates probabilities.
-    sklearn.linear_model.RidgeClassifier : squared loss on classes, linear.
 
     Examples
     --------
@@ -163,7 +174,8 @@ class SelfDistilledKernelClassifier(KernelClassifier):
             The fitted estimator itself.
         """
         X, _, numbers = self._encoded(X, y, n_least=1)
-        self._fit_distilled(X, self._indicators(numbers), sample_weight)
+        chain = self.ridge, self.n_steps, self.label_weight
+        self._fit_distilled(X, self._indicators(numbers), sample_weight, chain)
         return self
 
     def predict_proba(self, X: Any) -> Array:
@@ -236,17 +248,17 @@ class SelfDistilledKernelClassifierCV(KernelClassifier, KernelSearch):
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 
+    See Also
+    --------
+    SelfDistilledKernelClassifier : the model with given parameters.
+    sklearn.calibration.CalibratedClassifierCV : calibration by refits.
+
     Notes
     -----
     Cost: one eigendecomposition for each gamma, and for every class about a fifth of one for 20 ridges and 10 steps.
     With `Nystrom`, held-out errors are exact for the kernel that its landmarks span, held fixed in every fit.
 
     Source: derived for this package; the closed form is `kdtheory.search_selfdistillation`.
-
-    See Also
-    --------
-    SelfDistilledKernelClassifier : the model with given parameters.
-    sklearn.calibration.CalibratedClassifierCV : calibration by refits.
 
     Examples
     --------
@@ -260,6 +272,9 @@ class SelfDistilledKernelClassifierCV(KernelClassifier, KernelSearch):
     >>> model.set_params(solver="nystrom").fit(X, y).predict([[1.0, 1.0], [1.0, -1.0]]).tolist()
     ['same', 'mixed']
     """
+
+    held_out_accuracy_: float
+    inverse_temperature_: float
 
     def __init__(
         self,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.model_selection import check_cv, train_test_split
 
 from kdtheory._intercept import CenteredProblem
@@ -17,6 +16,7 @@ from kdtheory._validation import (
     require_vector,
     require_weights,
 )
+from kdtheory.estimators._base import MultiOutputMixin, RegressorMixin
 from kdtheory.estimators._gram_source import GramSource
 from kdtheory.estimators._kernel_machine import KernelMachine
 from kdtheory.filters import GradientFlow
@@ -82,6 +82,11 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 
+    See Also
+    --------
+    sklearn.kernel_ridge.KernelRidge : the same with a penalty in place of the stopping time.
+    kdtheory.GradientFlow : the filter.
+
     Notes
     -----
     Cost: one eigendecomposition for each fold and one for all points, whatever the number of times; with `Nystrom` of
@@ -89,11 +94,6 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
     points, until the chosen time. Sample weights weigh points in the loss and in the held-out errors.
 
     Source: Nagarajan et al. (2023), eqs. 12 and 13.
-
-    See Also
-    --------
-    sklearn.kernel_ridge.KernelRidge : the same with a penalty in place of the stopping time.
-    kdtheory.GradientFlow : the filter.
 
     Examples
     --------
@@ -105,6 +105,10 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
     >>> model.set_params(solver="nystrom").fit(X, np.sin(6.0 * X[:, 0])).predict([[0.5]]).round(3)
     array([0.141])
     """
+
+    times_: np.ndarray
+    validation_errors_: np.ndarray
+    time_: float
 
     def __init__(
         self,
@@ -169,7 +173,16 @@ class GradientFlowRegressor(MultiOutputMixin, RegressorMixin, KernelMachine):
         return self
 
     def predict(self, X: Any) -> Array:
-        """Predict at points of shape (m, n_features), or from kernel values of shape (m, n_samples)."""
+        """Predict at new points.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features), or kernel values of shape (m, n_samples)
+
+        Returns
+        -------
+        array of shape (m,) or (m, k)
+        """
         return self._evaluate(X)
 
     def _times(self, largest: float) -> np.ndarray:

@@ -36,14 +36,8 @@ from kdtheory.estimators.flow import GradientFlowRegressor
 from kdtheory.estimators.regression import SelfDistilledKernelRidge, SelfDistilledKernelRidgeCV
 from kdtheory.estimators.solvers import SOLVERS, as_solver
 
-Saveable: TypeAlias = (
-    GradientFlowRegressor
-    | SelfDistilledKernelClassifier
-    | SelfDistilledKernelClassifierCV
-    | SelfDistilledKernelRidge
-    | SelfDistilledKernelRidgeCV
-    | Pipeline
-)
+Saveable: TypeAlias = Any
+"""One of the five estimators, or a Pipeline that ends with one, of which scikit-learn has no types."""
 
 _TYPES = (
     GradientFlowRegressor,
@@ -159,6 +153,14 @@ def load(path: str | PathLike[str]) -> Saveable:
         together.
     OSError
         When the file cannot be opened or read.
+
+    Examples
+    --------
+    >>> from kdtheory.estimators import SelfDistilledKernelRidge, save
+    >>> model = SelfDistilledKernelRidge(kernel="linear").fit([[0.0], [1.0], [2.0]], [0.0, 1.0, 2.0])
+    >>> save(model, "model.skops")
+    >>> load("model.skops").predict([[1.0]]) == model.predict([[1.0]])
+    array([ True])
     """
     file = Path(path)
     content = file.read_bytes()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sklearn.base import MultiOutputMixin, RegressorMixin
-
 from kdtheory._typing import Array
 from kdtheory._validation import require_bool
+from kdtheory.estimators._base import MultiOutputMixin, RegressorMixin
 from kdtheory.estimators._kernel_machine import KernelMachine
 from kdtheory.estimators._search import KernelSearch
 
@@ -61,17 +60,17 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 
+    See Also
+    --------
+    SelfDistilledKernelRidgeCV : finds the parameters without a validation set.
+    sklearn.kernel_ridge.KernelRidge : equal for `n_steps=1, fit_intercept=False`.
+
     Notes
     -----
     Cost: one eigendecomposition, whatever the number of steps. `KernelRidge` solves by a Cholesky factorisation, which
     is about ten times as fast: use that for a single fit.
 
     Source: Borup & Andersen (2021), Theorem 4.1.
-
-    See Also
-    --------
-    SelfDistilledKernelRidgeCV : finds the parameters without a validation set.
-    sklearn.kernel_ridge.KernelRidge : equal for `n_steps=1, fit_intercept=False`.
 
     Examples
     --------
@@ -127,11 +126,21 @@ class SelfDistilledKernelRidge(MultiOutputMixin, RegressorMixin, KernelMachine):
             The fitted estimator itself.
         """
         X, y = self._validated(X, y, multi_output=True, y_numeric=True)
-        self._fit_distilled(X, y, sample_weight)
+        chain = self.ridge, self.n_steps, self.label_weight
+        self._fit_distilled(X, y, sample_weight, chain)
         return self
 
     def predict(self, X: Any) -> Array:
-        """Predict at points of shape (m, n_features), or from kernel values of shape (m, n_samples)."""
+        """Predict at new points.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features), or kernel values of shape (m, n_samples)
+
+        Returns
+        -------
+        array of shape (m,) or (m, k)
+        """
         return self._evaluate(X)
 
 
@@ -199,6 +208,12 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 
+    See Also
+    --------
+    SelfDistilledKernelRidge : the model with given parameters.
+    sklearn.linear_model.RidgeCV : leave-one-out for linear ridge regression.
+    sklearn.model_selection.GridSearchCV : refits, for every candidate and fold.
+
     Notes
     -----
     Cost: one eigendecomposition for each gamma, and about a fifth of one for 20 ridges and 10 steps. `best_score_`
@@ -206,12 +221,6 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
     for the kernel that its landmarks span, held fixed in every fit.
 
     Source: derived for this package; the closed form is `kdtheory.search_selfdistillation`.
-
-    See Also
-    --------
-    SelfDistilledKernelRidge : the model with given parameters.
-    sklearn.linear_model.RidgeCV : leave-one-out for linear ridge regression.
-    sklearn.model_selection.GridSearchCV : refits, for every candidate and fold.
 
     Examples
     --------
@@ -282,5 +291,14 @@ class SelfDistilledKernelRidgeCV(MultiOutputMixin, RegressorMixin, KernelSearch)
         return self
 
     def predict(self, X: Any) -> Array:
-        """Predict at points of shape (m, n_features), or from kernel values of shape (m, n_samples)."""
+        """Predict at new points.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features), or kernel values of shape (m, n_samples)
+
+        Returns
+        -------
+        array of shape (m,) or (m, k)
+        """
         return self._evaluate(X)

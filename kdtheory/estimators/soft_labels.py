@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, clone, is_classifier
+from sklearn.base import clone, is_classifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_predict
 from sklearn.utils import Tags, _safe_indexing, check_array, check_consistent_length, get_tags
@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, has_fit_para
 from kdtheory._interop import to_numpy
 from kdtheory._typing import Array
 from kdtheory._validation import require_probabilities, require_share, require_weights
+from kdtheory.estimators._base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from kdtheory.soft_labels import temper
 
 
@@ -51,15 +52,15 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     n_features_in_, feature_names_in_
         As in every estimator of scikit-learn.
 
-    Notes
-    -----
-    Cost: that of the classifier on up to `n·n_classes` rows. Source: Menon et al. (2020), eqs. 5 and 7; with the
-    probabilities of a Bayes teacher it minimises the Bayes-distilled risk.
-
     See Also
     --------
     kdtheory.distilled_risk : what it minimises.
     sklearn.linear_model.LogisticRegression : the default, on labels.
+
+    Notes
+    -----
+    Cost: that of the classifier on up to `n·n_classes` rows. Source: Menon et al. (2020), eqs. 5 and 7; with the
+    probabilities of a Bayes teacher it minimises the Bayes-distilled risk.
 
     Examples
     --------
@@ -69,6 +70,9 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     >>> model.predict(X), model.predict_proba([[0.0]]).round(3)
     (array([0, 0, 1]), array([[0.5, 0.5]]))
     """
+
+    classes_: np.ndarray
+    estimator_: Any
 
     def __init__(self, estimator: Any = None) -> None:
         self.estimator = estimator
@@ -139,13 +143,33 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
             )
 
     def predict(self, X: Any) -> Array:
-        """Predict labels."""
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features)
+            As the classifier within takes it.
+
+        Returns
+        -------
+        array of shape (m,)
+        """
         check_is_fitted(self)
         return self.estimator_.predict(_checked_points(self, X))
 
     @available_if(_has_probabilities("_estimator"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
-        """Probabilities of all classes, shape (n_samples, n_classes); zero for classes that were never possible."""
+        """Predict probabilities of all classes; zero for classes that were never possible.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features)
+            As the classifier within takes it.
+
+        Returns
+        -------
+        array of shape (m, n_classes)
+        """
         check_is_fitted(self)
         possible = self.estimator_.predict_proba(_checked_points(self, X))
         probabilities = np.zeros((len(possible), len(self.classes_)))
@@ -153,7 +177,25 @@ class SoftLabelClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return probabilities
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Accuracy; for probabilities y, the accuracy to be expected of labels that are drawn from them."""
+        """Measure the accuracy; for probabilities y, the accuracy to be expected of labels that are drawn from them.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features)
+        y : array of shape (m,) or (m, n_classes)
+            Labels, or probabilities of the classes.
+        sample_weight : array of shape (m,), optional
+            Default: all points weigh the same.
+
+        Returns
+        -------
+        float
+
+        Raises
+        ------
+        ValueError, TypeError
+            For probabilities of another shape, that leave [0, 1], or that do not sum to 1.
+        """
         if not _has_columns(y):
             return float(super().score(X, y, sample_weight))
         p = to_numpy(require_probabilities("y", y))
@@ -213,6 +255,11 @@ class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     >>> round(model.score(X, y), 2)
     0.96
     """
+
+    classes_: np.ndarray
+    teacher_: Any
+    teacher_probabilities_: np.ndarray
+    student_: SoftLabelClassifier
 
     def __init__(
         self,
@@ -288,13 +335,33 @@ class DistilledClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         return self
 
     def predict(self, X: Any) -> Array:
-        """Predict labels."""
+        """Predict labels, those of the student.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features)
+            As the classifier within takes it.
+
+        Returns
+        -------
+        array of shape (m,)
+        """
         check_is_fitted(self)
         return self.classes_[self.student_.predict(_checked_points(self, X))]
 
     @available_if(_has_probabilities("_student"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
-        """Probabilities of the student, shape (n_samples, n_classes)."""
+        """Predict probabilities of all classes, those of the student.
+
+        Parameters
+        ----------
+        X : array or sparse matrix of shape (m, n_features)
+            As the classifier within takes it.
+
+        Returns
+        -------
+        array of shape (m, n_classes)
+        """
         check_is_fitted(self)
         return self.student_.predict_proba(_checked_points(self, X))
 

@@ -97,7 +97,13 @@ class Claim:
         return judge(self.values, level)
 
     def reproduced(self) -> Reproduced:
-        """Give the claim as a row of a table of published numbers."""
+        """Give the claim as a row of a table of published numbers.
+
+        Returns
+        -------
+        kdtheory.reproduced.Reproduced
+            The mean over trials, with its standard error and verdict, beside "> 0".
+        """
         return Reproduced(
             self.statement,
             self.mean,

@@ -46,6 +46,12 @@ class Experiment:
         `claims(setting, results)` gives what the stacked results say of claims.
     draw : callable
         `draw(setting, results)` gives figures by file name.
+
+    Examples
+    --------
+    >>> from kdtheory.experiments.depth import DEPTH
+    >>> DEPTH.name, DEPTH.setting("quick").data
+    ('fidelity_depth', 'digits')
     """
 
     name: str
@@ -94,12 +100,34 @@ class Experiment:
         return run_trials(partial(measure, setting, images), count, jobs=jobs, title=self.name)
 
     def figures(self, size: Size, results: Results) -> dict[str, Figure]:
-        """Draw all figures of results."""
+        """Draw all figures of results.
+
+        Parameters
+        ----------
+        size : {"quick", "full", "paper"}
+        results : mapping of str to array
+            As `run` gives them.
+
+        Returns
+        -------
+        dict of str to Figure
+            By file name.
+        """
         with plt.style.context(STYLE):
             return dict(self.draw(self.setting(size), results))
 
     def setting(self, size: Size) -> Any:
-        """Give the setting of a size; where a paper's own is as small, that of "full"."""
+        """Give the setting of a size.
+
+        Parameters
+        ----------
+        size : {"quick", "full", "paper"}
+
+        Returns
+        -------
+        object
+            That of the size; where a paper's own is as small, that of "full".
+        """
         return self.sizes[size if size in self.sizes else "full"]
 
 
@@ -161,6 +189,13 @@ def run_and_draw(experiment: Experiment, size: Size = "quick", **how: Any) -> Re
     -------
     Reproduction
         Its figures, and a number for every claim.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> done = Experiment("none", {"full": SimpleNamespace(data="digits", n_trials=2)}, *[lambda *parts: {}] * 3)
+    >>> run_and_draw(done, "full", jobs=1)
+    Reproduction(figures={}, numbers=())
     """
     results = experiment.run(size, **how)
     claims = experiment.claims(experiment.setting(size), results)
@@ -182,6 +217,11 @@ def experiment_parser(description: str, output: Path = Path("figures")) -> Argum
     -------
     argparse.ArgumentParser
         Of `size`, `trials`, `jobs`, `data`, `results` and `output`.
+
+    Raises
+    ------
+    SystemExit
+        On parsing, for what the command line does not know.
 
     Examples
     --------
@@ -235,5 +275,19 @@ def experiment_script(
     Returns
     -------
     Script
+
+    Raises
+    ------
+    SystemExit
+        When the script runs, for a command line that it does not know, and data that are not there.
+
+    Examples
+    --------
+    >>> from kdtheory.experiments.depth import DEPTH
+    >>> def main(**how):
+    ...     print(how["size"])
+    ...     return Reproduction({})
+    >>> made = experiment_script(main, experiment_parser("Depth."), [DEPTH]).make(["--output", "new"])
+    quick
     """
     return Script(main, parser, lambda parser, given: prepare(parser, experiments, given.size, given.data))

@@ -35,6 +35,12 @@ class Programme:
         Of the files with its table.
     title : str
     experiments : tuple of Experiment
+
+    Examples
+    --------
+    >>> from kdtheory.experiments.menon_2020 import PROGRAMME
+    >>> [experiment.name for experiment in PROGRAMME.experiments]
+    ['fidelity_depth']
     """
 
     name: str

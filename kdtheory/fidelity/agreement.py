@@ -59,8 +59,10 @@ def agreement_bounds(teacher_accuracy: SupportsFloat, student_accuracy: Supports
 
     Returns
     -------
-    least, largest : float
-        `max(0, a + b − 1)` and `1 − |a − b|`. With two classes the least is `|a + b − 1|`.
+    least : float
+        `max(0, a + b − 1)`; with two classes `|a + b − 1|`.
+    largest : float
+        `1 − |a − b|`.
 
     Raises
     ------
@@ -154,6 +156,8 @@ def predictive_kl(teacher_logits: Any, student_logits: Any, *, temperature: Supp
 @dataclass(frozen=True, eq=False)
 class IndependentStudentControl:
     """Fidelity of a student to its teacher, beside that of students of other teachers.
+
+    Made by `independent_student_control`.
 
     Attributes
     ----------

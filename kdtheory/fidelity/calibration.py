@@ -13,7 +13,7 @@ from kdtheory.fidelity._logits import map_rows, require_classes, require_logits,
 
 @dataclass(frozen=True, eq=False)
 class ReliabilityDiagram:
-    """Confidence and accuracy in bins of equal width.
+    """Confidence and accuracy in bins of equal width; made by `reliability_diagram`.
 
     Attributes
     ----------

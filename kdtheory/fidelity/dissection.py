@@ -15,7 +15,7 @@ from kdtheory.fidelity.predictions import predicted_classes
 
 @dataclass(frozen=True, eq=False)
 class Dissection:
-    """Points in four groups, by who predicts their label.
+    """Points in four groups, by who predicts their label; made by `dissect`.
 
     Attributes
     ----------

@@ -22,6 +22,8 @@ _NO_SPREAD = 1e-12
 class ExaggerationSlope:
     """Least-squares line through the logit-logit plot of the points where the teacher is least, or most, confident.
 
+    Made by `exaggeration_slope`.
+
     Attributes
     ----------
     slope : float
@@ -63,7 +65,8 @@ def logit_logit_points(
 
     Returns
     -------
-    teacher, student : array of shape (n,)
+    teacher : array of shape (n,)
+    student : array of shape (n,)
         `log(p/(1 − p))`; below the diagonal the student is less confident in the class.
 
     Raises

@@ -27,7 +27,8 @@ def share_interval(
 
     Returns
     -------
-    low, high : arrays of that shape
+    low : array of that shape
+    high : array of that shape
         In [0, 1]. Shares of 0 and of 1 have intervals too.
 
     Raises

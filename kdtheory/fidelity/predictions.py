@@ -167,6 +167,10 @@ def predictive_entropy(logits: Any, *, temperature: SupportsFloat = 1.0) -> floa
     ValueError, TypeError
         As for `predictive_entropies`.
 
+    Notes
+    -----
+    Source: Nagarajan et al. (2023), figure 16.
+
     Examples
     --------
     >>> round(predictive_entropy([[1.0, 1.0], [0.0, 3.0]]), 4)

@@ -56,8 +56,8 @@ def draw_logit_logit(
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
-    >>> axes = plt.figure().add_subplot()
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
     >>> draw_logit_logit(axes, np.array([0.0, 1.0, 2.0]), np.array([-1.0, 0.5, 3.0]))
     >>> axes.get_xlim() == axes.get_ylim()
     True
@@ -108,6 +108,11 @@ def draw_reliability(axes: Axes, diagram: ReliabilityDiagram, *, color: str = TE
         As `kdtheory.fidelity.reliability_diagram` returns it; empty bins are left out.
     color : str, default that of the teacher
 
+    Raises
+    ------
+    ValueError, TypeError
+        For bins that are none of `kdtheory.fidelity.reliability_diagram`.
+
     Notes
     -----
     Below the diagonal the model is too sure. Bars from the bottom are the shares of the points. Source: Guo et al.
@@ -115,9 +120,9 @@ def draw_reliability(axes: Axes, diagram: ReliabilityDiagram, *, color: str = TE
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
+    >>> from matplotlib.figure import Figure
     >>> from kdtheory.fidelity import reliability_diagram
-    >>> axes = plt.figure().add_subplot()
+    >>> axes = Figure().add_subplot()
     >>> draw_reliability(axes, reliability_diagram([[0.0, 1.0], [0.0, 3.0]], [1, 1]))
     >>> len(axes.patches)
     15
@@ -177,8 +182,8 @@ def draw_dissection(
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
-    >>> axes = plt.figure().add_subplot()
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
     >>> counts = {"both": 8, "only_teacher": 2, "only_student": 0, "neither": 0}
     >>> draw_dissection(axes, counts, {"both": 0.9, "only_teacher": 0.8}, {"both": 0.8, "only_teacher": 0.5})
     >>> [label.get_text() for label in axes.get_yticklabels()][1].splitlines()

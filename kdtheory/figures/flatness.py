@@ -49,10 +49,10 @@ def draw_spectral_density(axes: Axes, densities: Mapping[str, Density]) -> None:
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
+    >>> from matplotlib.figure import Figure
     >>> from types import SimpleNamespace
     >>> found = SimpleNamespace(grid=np.arange(3.0), density=np.array([0.5, 1.0, 0.5]))
-    >>> axes = plt.figure().add_subplot()
+    >>> axes = Figure().add_subplot()
     >>> draw_spectral_density(axes, {"teacher": found})
     >>> axes.get_yscale()
     'log'
@@ -81,8 +81,8 @@ def draw_eigenvalue_ecdf(axes: Axes, eigenvalues: Mapping[str, Any]) -> None:
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
-    >>> axes = plt.figure().add_subplot()
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
     >>> draw_eigenvalue_ecdf(axes, {"teacher": [3.0, 1.0, 0.5, 0.1]})
     >>> axes.lines[0].get_ydata().tolist()
     [0.25, 0.5, 0.75, 1.0]
@@ -118,11 +118,11 @@ def draw_flatness_rounds(trace_axes: Axes, largest_axes: Axes, table: pd.DataFra
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
+    >>> from matplotlib.figure import Figure
     >>> import pandas as pd
     >>> columns = {"trace": [9.0, 6.0], "trace_low": [8.9, 5.9], "trace_high": [9.1, 6.1], "largest": [2.0, 1.0]}
     >>> table = pd.DataFrame(columns, index=["teacher", "round 1"])
-    >>> one, other = plt.figure().subplots(1, 2)
+    >>> one, other = Figure().subplots(1, 2)
     >>> draw_flatness_rounds(one, other, table)
     >>> [label.get_text() for label in one.get_xticklabels()]
     ['teacher', 'round 1']

@@ -29,6 +29,16 @@ def draw_eigenspace(axes: Axes, run: DistillationTrajectories, top: int, bottom:
         Trajectories with ascending times.
     top, bottom : int
         Indices of the two directions, counted from the largest eigenvalue; the first one is drawn to the right.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> from kdtheory import flow_trajectories
+    >>> run = flow_trajectories([[2.0, 0.0], [0.0, 1.0]], [1.0, 1.0], times=[0.0, 1.0, 2.0], teacher_time=1.5)
+    >>> draw_eigenspace(axes, run, top=0, bottom=1)
+    >>> [line.get_label() for line in axes.lines[::2]]
+    ['teacher', 'student']
     """
     before = np.asarray(run.teacher.times) < run.stopped_at
     end = np.asarray(run.stopped_teacher.components)[None]
@@ -50,7 +60,24 @@ def draw_eigenspace(axes: Axes, run: DistillationTrajectories, top: int, bottom:
 
 
 def component_lengths(components: np.ndarray, direction: int) -> np.ndarray:
-    """Length of the weights along one eigendirection at every moment, from components of shape (m, r) or (m, r, k)."""
+    """Length of the weights along one eigendirection at every moment.
+
+    Parameters
+    ----------
+    components : array of shape (m, r) or (m, r, k)
+        Of the weights, as `Trajectory.components`.
+    direction : int
+        Which eigendirection, counted from the largest eigenvalue.
+
+    Returns
+    -------
+    array of shape (m,)
+
+    Examples
+    --------
+    >>> component_lengths(np.array([[[3.0, 4.0]], [[0.0, 1.0]]]), 0)
+    array([5., 1.])
+    """
     along = components[:, direction]
     return np.abs(along) if along.ndim == 1 else np.linalg.norm(along, axis=1)
 
@@ -65,6 +92,15 @@ def draw_filters(axes: Axes, filters: Mapping[str, Filter], eigenvalues: np.ndar
         Filters by label; the first is drawn as a broad grey line, for the others to be compared with.
     eigenvalues : array of shape (r,)
         Where to evaluate them, all > 0.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> from kdtheory import Ridge
+    >>> draw_filters(axes, {"ridge": Ridge(1.0)}, np.array([0.5, 1.0]))
+    >>> axes.lines[0].get_ydata().round(3)
+    array([0.333, 0.5  ])
     """
     colors = mpl.colormaps["viridis"](np.linspace(0.15, 0.82, max(len(filters) - 1, 1)))
     styles = [{"color": "0.65", "linewidth": 3.0}, *({"color": color} for color in colors)]
@@ -87,6 +123,19 @@ def draw_exaggeration(axes: Axes, shares: Sequence[float], eigenvalues: np.ndarr
         Directions to compare, all > 0; the largest is the top one.
     teacher_time : float
         Time at which the teacher was stopped.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `kdtheory.exaggeration_ratios`.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> draw_exaggeration(axes, [0.5], np.array([2.0, 1.0]), teacher_time=1.0)
+    >>> len(axes.lines[0].get_ydata())
+    2
     """
     colors = mpl.colormaps["viridis"](np.linspace(0.15, 0.82, len(shares)))
     for share, color in zip(shares, colors, strict=True):

@@ -19,6 +19,17 @@ def save_figures(figures: dict[str, Figure], folder: Path) -> None:
         Figures by file name, without an ending.
     folder : Path
         Made with its parents when it does not exist.
+
+    Raises
+    ------
+    OSError
+        When the folder cannot be written to.
+
+    Examples
+    --------
+    >>> save_figures({"empty": Figure()}, Path("drawings"))
+    drawings/empty.png
+    drawings/empty.pdf
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in figures.items():

@@ -61,9 +61,9 @@ def draw_effective_robustness(
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
+    >>> from matplotlib.figure import Figure
     >>> from kdtheory.robustness import effective_robustness
-    >>> axes = plt.figure().add_subplot()
+    >>> axes = Figure().add_subplot()
     >>> inside = [True, True, True, True, False]
     >>> accuracies = [0.5, 0.6, 0.7, 0.8, 0.6], [0.4, 0.52, 0.6, 0.7, 0.65]
     >>> result = effective_robustness(*accuracies, testbed=inside, names=["a", "b", "c", "d", "teacher"])
@@ -155,9 +155,9 @@ def draw_robustness_by_weight(
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
+    >>> from matplotlib.figure import Figure
     >>> from kdtheory.robustness import effective_robustness
-    >>> axes = plt.figure().add_subplot()
+    >>> axes = Figure().add_subplot()
     >>> result = effective_robustness([0.5, 0.6, 0.7, 0.8, 0.6], [0.4, 0.52, 0.6, 0.7, 0.65])
     >>> draw_robustness_by_weight(axes, result, "4", {0.0: "2", 0.5: "3"})
     >>> axes.get_ylabel()

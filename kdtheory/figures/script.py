@@ -24,6 +24,11 @@ class Reproduction(NamedTuple):
         By file name, without an ending.
     numbers : tuple of Reproduced
         Beside those that are published; empty where none are.
+
+    Examples
+    --------
+    >>> Reproduction(figures={}).numbers
+    ()
     """
 
     figures: dict[str, Figure]
@@ -76,6 +81,11 @@ class Script:
         ----------
         arguments : sequence of str
             Of a command line, options that the script does not know included.
+
+        Returns
+        -------
+        Made
+            Figures and numbers, the folder that is asked for, and what the script does not know.
 
         Raises
         ------

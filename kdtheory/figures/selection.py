@@ -69,6 +69,8 @@ class HeldOutErrorDisplay:
     ['1 fit', '2 fits']
     """
 
+    ridges: np.ndarray
+    errors: np.ndarray
     ax_: Axes
     figure_: Figure | Any
     lines_: list[Line2D]
@@ -133,7 +135,20 @@ class HeldOutErrorDisplay:
         return display.plot(ax, line_kw=line_kw)
 
     def plot(self, ax: Axes | None = None, *, line_kw: dict[str, Any] | None = None) -> HeldOutErrorDisplay:
-        """Draw on the given axes, or on those of a new figure; `line_kw` as for `from_estimator`."""
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; a new figure by default.
+        line_kw : dict, optional
+            Arguments of `matplotlib.axes.Axes.plot` for every curve.
+
+        Returns
+        -------
+        HeldOutErrorDisplay
+            Itself.
+        """
         self.ax_ = ax if ax is not None else plt.subplots(layout="constrained")[1]
         self.figure_ = self.ax_.figure
         self._draw_curves(line_kw or {})
@@ -208,6 +223,7 @@ class LabelWeightsDisplay:
     [[2.0, 1.5], [3.0, -0.2]]
     """
 
+    label_weights: np.ndarray
     ax_: Axes
     figure_: Figure | Any
     lines_: list[Line2D]
@@ -245,7 +261,20 @@ class LabelWeightsDisplay:
         return cls(chosen["label_weight"] if chosen["n_steps"] > 1 else []).plot(ax, line_kw=line_kw)
 
     def plot(self, ax: Axes | None = None, *, line_kw: dict[str, Any] | None = None) -> LabelWeightsDisplay:
-        """Draw on the given axes, or on those of a new figure; `line_kw` as for `from_estimator`."""
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; a new figure by default.
+        line_kw : dict, optional
+            As for `LabelWeightsDisplay.from_estimator`.
+
+        Returns
+        -------
+        LabelWeightsDisplay
+            Itself.
+        """
         self.ax_ = ax if ax is not None else plt.subplots()[1]
         self.figure_ = self.ax_.figure
         self.lines_, self.stems_ = [], []

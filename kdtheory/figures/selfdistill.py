@@ -35,6 +35,16 @@ def draw_solutions(
         Inputs to draw at.
     K_test : array of shape (m, n)
         Kernel values between the two.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> from kdtheory import selfdistill_closed_form
+    >>> path = selfdistill_closed_form([[2.0, 0.0], [0.0, 1.0]], [1.0, 1.0], ridge=0.5, n_steps=2, label_weight=0.25)
+    >>> draw_solutions(axes, path, np.array([0.0, 1.0]), np.array([0.0, 1.0]), np.eye(2))
+    >>> len(axes.lines)  # points, two fits, and the limit
+    4
     """
     axes.plot(x, path.targets, "x", color="black", zorder=3, clip_on=False, label="training points")
     for values, style in zip(path.predict(K_test), _styles(path.n_steps), strict=True):
@@ -55,6 +65,15 @@ def draw_shrinkage(axes: Axes, path: SelfDistillationPath) -> None:
     axes : matplotlib.axes.Axes
     path : SelfDistillationPath
 
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> from kdtheory import selfdistill_closed_form
+    >>> path = selfdistill_closed_form([[2.0, 0.0], [0.0, 1.0]], [1.0, 1.0], ridge=0.5, n_steps=2, label_weight=0.25)
+    >>> draw_shrinkage(axes, path)
+    >>> axes.patches[1].get_height()  # of the first fit, along the larger eigenvalue
+    np.float64(0.8)
     """
     ascending = np.asarray(path.shrinkage)[:, ::-1]
     edges = np.arange(ascending.shape[1] + 1) + 0.5
@@ -82,6 +101,16 @@ def draw_shrinkage_ratios(axes: Axes, path: SelfDistillationPath) -> None:
     ----------
     axes : matplotlib.axes.Axes
     path : SelfDistillationPath
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> from kdtheory import selfdistill_closed_form
+    >>> path = selfdistill_closed_form([[2.0, 0.0], [0.0, 1.0]], [1.0, 1.0], ridge=0.5, n_steps=2, label_weight=0.25)
+    >>> draw_shrinkage_ratios(axes, path)
+    >>> axes.lines[0].get_ydata().round(6)
+    array([1.2])
     """
     ascending = np.asarray(path.shrinkage_ratios)[:, ::-1]
     index = np.arange(1, ascending.shape[1] + 1)
@@ -97,12 +126,22 @@ def draw_shrinkage_ratios(axes: Axes, path: SelfDistillationPath) -> None:
 
 
 def write_label_weights(axes: Axes, path: SelfDistillationPath) -> None:
-    """Write the label weight of every step from the second on into the lower left corner.
+    r"""Write the label weight of every step from the second on into the lower left corner.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
     path : SelfDistillationPath
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> from kdtheory import selfdistill_closed_form
+    >>> path = selfdistill_closed_form([[2.0, 0.0], [0.0, 1.0]], [1.0, 1.0], ridge=0.5, n_steps=2, label_weight=0.25)
+    >>> write_label_weights(axes, path)
+    >>> axes.texts[0].get_text()
+    '$\\alpha^{(2)} = 0.25$'
     """
     lines = [rf"$\alpha^{{({step})}} = {weight:.4g}$" for step, weight in enumerate(path.label_weights, start=2)]
     axes.text(0.03, 0.02, "\n".join(lines), transform=axes.transAxes, fontsize="small", linespacing=1.1)

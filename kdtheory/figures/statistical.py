@@ -20,7 +20,18 @@ COLORS = ("black", "#0072b2", "#d55e00", "#009e73", "#cc79a7")
 
 
 def mean_and_error(trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over trials of shape (n_trials, ...), and its standard error.
+    """Mean over trials, and its standard error.
+
+    Parameters
+    ----------
+    trials : array of shape (n_trials, ...)
+        Of at least two trials.
+
+    Returns
+    -------
+    mean : array of shape (...)
+    error : array of shape (...)
+        Standard deviation, with n_trials - 1, over the root of n_trials.
 
     Examples
     --------
@@ -41,6 +52,14 @@ def draw_trials(axes: Axes, x: np.ndarray, curves: Mapping[str, np.ndarray], *, 
         Values by label.
     first_color : int, default 0
         Which of the colours the first curve has.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> draw_trials(axes, np.arange(2), {"student": np.array([[0.0, 1.0], [2.0, 3.0]])})
+    >>> axes.lines[0].get_ydata()
+    array([1., 2.])
     """
     markers = ("o", "s", "^", "v", "D")
     for number, (label, trials) in enumerate(curves.items(), first_color):
@@ -51,24 +70,73 @@ def draw_trials(axes: Axes, x: np.ndarray, curves: Mapping[str, np.ndarray], *, 
 
 
 def draw_band(axes: Axes, x: np.ndarray, trials: np.ndarray, label: str, *, color: Any, **line: Any) -> None:
-    """Draw the mean of trials of shape (n_trials, m) as a line, in a band of ± its standard error."""
+    """Draw the mean of trials as a line, in a band of ± its standard error.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    x : array of shape (m,)
+    trials : array of shape (n_trials, m)
+    label : str
+    color : colour of matplotlib
+    **line
+        Further arguments of `matplotlib.axes.Axes.plot`.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> draw_band(axes, np.arange(2), np.array([[0.0, 1.0], [2.0, 3.0]]), "mean", color="black")
+    >>> axes.lines[0].get_ydata()
+    array([1., 2.])
+    """
     mean, error = mean_and_error(trials)
     axes.fill_between(x, mean - error, mean + error, color=color, alpha=0.15, linewidth=0.0)
     axes.plot(x, mean, color=color, label=label, **line)
 
 
 def draw_level(axes: Axes, trials: np.ndarray, label: str, *, color: str = "black") -> None:
-    """Draw the mean of trials of shape (n_trials,) as a level, in a band of ± its standard error."""
+    """Draw the mean of trials as a level, in a band of ± its standard error.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    trials : array of shape (n_trials,)
+    label : str
+    color : colour of matplotlib, default "black"
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> draw_level(axes, np.array([1.0, 3.0]), "mean")
+    >>> axes.lines[0].get_ydata()
+    [2.0, 2.0]
+    """
     mean, error = mean_and_error(trials)
     axes.axhline(float(mean), color=color, linestyle=(0, (4, 2)), linewidth=1.0, label=label, zorder=1)
     axes.axhspan(float(mean - error), float(mean + error), color=color, alpha=0.15, linewidth=0.0, zorder=0)
 
 
 def draw_oracle(axes: Axes, x: np.ndarray, trials: np.ndarray) -> None:
-    """Draw the mean over trials, shape (n_trials, m), of the AUC of the Bayes probabilities on the test points.
+    """Draw the mean over trials of the AUC of the Bayes probabilities on the test points.
 
     On the points on which students are tested their mean is a bound for them, up to the chance of these points; the
     exact value, over all points, is not.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    x : array of shape (m,)
+    trials : array of shape (n_trials, m)
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> draw_oracle(axes, np.arange(2), np.array([[0.7, 0.8], [0.9, 0.8]]))
+    >>> axes.lines[0].get_ydata()
+    array([0.8, 0.8])
     """
     axes.plot(x, np.mean(trials, axis=0), color="0.75", linewidth=2.4, label="oracle", zorder=0)
 
@@ -76,7 +144,29 @@ def draw_oracle(axes: Axes, x: np.ndarray, trials: np.ndarray) -> None:
 def draw_legend(
     figure: Figure, panels: Sequence[Axes], *, n_trials: int, ncols: int, shown: str = "bars and bands"
 ) -> None:
-    """Draw one legend below panels of trials, each label once, with what their bars and bands are, as `shown`."""
+    """Draw one legend below panels of trials, each label once, with what their bars and bands are.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        With a constrained layout.
+    panels : sequence of matplotlib.axes.Axes
+    n_trials : int
+    ncols : int
+        Columns of the legend.
+    shown : str, default "bars and bands"
+        What shows the standard errors.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> figure = Figure(layout="constrained")
+    >>> axes = figure.subplots()
+    >>> draw_trials(axes, np.arange(2), {"student": np.array([[0.0, 1.0], [2.0, 3.0]])})
+    >>> draw_legend(figure, [axes], n_trials=2, ncols=1)
+    >>> figure.legends[0].get_title().get_text()
+    'mean of 2 trials; bars and bands: ± 1 standard error'
+    """
     entries: dict[str, Any] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -115,6 +205,15 @@ def draw_student_against_teacher(
     marker : str, default "o"
     fillstyle : str, default "full"
         Of the markers; "none" shows those that lie upon each other.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> errors, scores = np.array([[0.1, 0.2], [0.3, 0.2]]), np.array([[0.9, 0.8], [0.9, 0.8]])
+    >>> draw_student_against_teacher(axes, errors, scores, "student", color="black")
+    >>> axes.lines[0].get_xdata()
+    array([0.2, 0.2])
     """
     (x, x_error), (y, y_error) = mean_and_error(teacher_errors), mean_and_error(student_scores)
     style: dict[str, Any] = {
@@ -146,6 +245,15 @@ def draw_equal_noise(
     labels : sequence of m str
     places : sequence of m tuples
         At which bias each label is, and how many points of the page to the right of its teacher and above.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> errors, scores = np.array([[[0.1], [0.2]]]), np.array([[[0.9], [0.8]]])
+    >>> draw_equal_noise(axes, errors, scores, ["no noise"], [(0, 3.0, 3.0)])
+    >>> axes.texts[0].get_text()
+    'no noise'
     """
     means = np.mean(teacher_errors, axis=0).T, np.mean(student_scores, axis=0).T
     for x, y, label, (bias, right, up) in zip(*means, labels, places, strict=True):
@@ -158,7 +266,7 @@ def draw_equal_noise(
 def draw_teacher_errors(
     axes: Axes, noises: np.ndarray, biases: np.ndarray, errors: np.ndarray, *, levels: Sequence[float]
 ) -> None:
-    """Draw the mean squared error of teachers with noise and bias as a map, with lines where it is equal.
+    r"""Draw the mean squared error of teachers with noise and bias as a map, with lines where it is equal.
 
     Source: Menon et al. (2020), Figure 6.
 
@@ -173,6 +281,15 @@ def draw_teacher_errors(
         Mean squared errors.
     levels : sequence of float
         Errors of the lines.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> errors = np.array([[0.0, 0.1], [0.1, 0.2]])
+    >>> draw_teacher_errors(axes, np.array([0.0, 1.0]), np.array([1.0, 2.0]), errors, levels=[0.05])
+    >>> axes.get_ylabel()
+    'bias $\\alpha$'
     """
     axes.pcolormesh(noises, biases, errors, shading="gouraud", rasterized=True)
     lines = axes.contour(noises, biases, errors, levels=levels, colors="white", linewidths=0.7)
@@ -181,7 +298,7 @@ def draw_teacher_errors(
 
 
 def draw_distortions(axes: Axes, amounts: Sequence[float]) -> None:
-    """Draw distorted probabilities against Bayes probabilities, and dotted the upper branch as it is printed.
+    r"""Draw distorted probabilities against Bayes probabilities, and dotted the upper branch as it is printed.
 
     Source: Menon et al. (2020), Figure 7(a) and appendix B.2.
 
@@ -190,6 +307,19 @@ def draw_distortions(axes: Axes, amounts: Sequence[float]) -> None:
     axes : matplotlib.axes.Axes
     amounts : sequence of float
         α, ascending; the printed branch is drawn for the second.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `kdtheory.distort_probabilities`.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> axes = Figure().add_subplot()
+    >>> draw_distortions(axes, [1.0, 2.0])
+    >>> axes.lines[0].get_label()
+    '$\\alpha = 1$'
     """
     u = np.linspace(0.0, 1.0, 401)
     colors = mpl.colormaps["viridis"](np.linspace(0.0, 0.85, len(amounts)))

@@ -46,11 +46,11 @@ def draw_loss_contours(axes: Axes, surface: Surface, *, levels: Any = None, colo
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
+    >>> from matplotlib.figure import Figure
     >>> from types import SimpleNamespace
     >>> x = np.linspace(-1.0, 1.0, 9)
     >>> bowl = SimpleNamespace(x=x, y=x, losses=1.0 + x[:, None] ** 2 + x**2, points=np.zeros((1, 2)))
-    >>> axes = plt.figure().add_subplot()
+    >>> axes = Figure().add_subplot()
     >>> draw_loss_contours(axes, bowl)
     >>> axes.get_xlabel()
     'direction 1'
@@ -80,11 +80,11 @@ def draw_loss_heat_map(axes: Axes, surface: Surface, *, limits: tuple[float, flo
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
+    >>> from matplotlib.figure import Figure
     >>> from types import SimpleNamespace
     >>> x = np.linspace(-1.0, 1.0, 9)
     >>> bowl = SimpleNamespace(x=x, y=x, losses=1.0 + x[:, None] ** 2 + x**2, points=np.zeros((1, 2)))
-    >>> axes = plt.figure().add_subplot()
+    >>> axes = Figure().add_subplot()
     >>> draw_loss_heat_map(axes, bowl)
     >>> axes.collections[0].get_clim()
     (1.0, 3.0)
@@ -120,11 +120,11 @@ def draw_loss_surface_3d(axes: Any, surface: Surface, *, limits: tuple[float, fl
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
+    >>> from matplotlib.figure import Figure
     >>> from types import SimpleNamespace
     >>> x = np.linspace(-1.0, 1.0, 9)
     >>> bowl = SimpleNamespace(x=x, y=x, losses=1.0 + x[:, None] ** 2 + x**2, points=np.zeros((1, 2)))
-    >>> axes = plt.figure().add_subplot(projection="3d")
+    >>> axes = Figure().add_subplot(projection="3d")
     >>> draw_loss_surface_3d(axes, bowl)
     >>> axes.get_zlabel()
     'loss'
@@ -184,12 +184,12 @@ def draw_plane(
 
     Examples
     --------
-    >>> import matplotlib.pyplot as plt
+    >>> from matplotlib.figure import Figure
     >>> from types import SimpleNamespace
     >>> x = np.linspace(-1.0, 2.0, 9)
     >>> points = np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 1.0]])
     >>> bowl = SimpleNamespace(x=x, y=x, losses=1.0 + x[:, None] ** 2 + x**2, points=points)
-    >>> axes = plt.figure().add_subplot()
+    >>> axes = Figure().add_subplot()
     >>> draw_plane(axes, bowl)
     >>> [text.get_text() for text in axes.texts]
     ['teacher', 'student before', 'student after']

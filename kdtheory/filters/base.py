@@ -14,7 +14,7 @@ from kdtheory._validation import first_index, require_array, require_real, requi
 
 
 class Modes(NamedTuple):
-    """What a filter does to every eigendirection: three arrays of the shape of the eigenvalues."""
+    """What a `Filter` does to every eigendirection: three arrays of the shape of the eigenvalues."""
 
     coefficient: Array
     """`q(d)`: the dual coefficient of a mode over the targets' component."""
@@ -67,16 +67,57 @@ class Filter(ABC):
         return self._evaluate(eigenvalues, "coefficient")
 
     def shrinkage(self, eigenvalues: Any, /) -> Array:
-        """Return `d·q(d)`, what remains of each mode of the targets in the fitted values."""
+        """Return `d·q(d)`, what remains of each mode of the targets in the fitted values.
+
+        Parameters
+        ----------
+        eigenvalues : array of any shape
+            Eigenvalues of a Gram matrix, all >= 0.
+
+        Returns
+        -------
+        array
+            With the shape, library, dtype and device of `eigenvalues`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When the eigenvalues are not finite real numbers >= 0.
+        OverflowError
+            When the result is beyond the floating-point range.
+        """
         return self._evaluate(eigenvalues, "shrinkage")
 
     def residual(self, eigenvalues: Any, /) -> Array:
-        """Return `1 − d·q(d)`, what is missing of each mode, accurate also where it is tiny."""
+        """Return `1 − d·q(d)`, what is missing of each mode, accurate also where it is tiny.
+
+        Parameters
+        ----------
+        eigenvalues : array of any shape
+            Eigenvalues of a Gram matrix, all >= 0.
+
+        Returns
+        -------
+        array
+            With the shape, library, dtype and device of `eigenvalues`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            When the eigenvalues are not finite real numbers >= 0.
+        OverflowError
+            When the result is beyond the floating-point range.
+        """
         return self._evaluate(eigenvalues, "residual")
 
     @abstractmethod
     def modes(self, eigenvalues: Array, /) -> Modes:
-        """Evaluate the formulas on an array of floating-point numbers >= 0, without any check.
+        """Evaluate the formulas without any check.
+
+        Parameters
+        ----------
+        eigenvalues : array of any shape
+            Floating-point numbers >= 0.
 
         Returns
         -------
@@ -108,6 +149,11 @@ class Distilled(Filter):
     label_weight : float
         Weight of the ground-truth targets in the student's targets; any real number.
 
+    Raises
+    ------
+    ValueError, TypeError
+        When the label weight is not a finite real number, or teacher and student are not filters.
+
     Notes
     -----
     Source: Borup & Andersen (2021), eqs. 2 and 12. The mixture is evaluated from the teacher's shrinkage where that
@@ -137,9 +183,36 @@ class Distilled(Filter):
 
 
 def distil(teacher: Modes, student: Modes, label_weight: float | Array) -> Modes:
-    """Modes of a student trained on `label_weight·y + (1 − label_weight)·f_teacher`.
+    """Compose the modes of a teacher and a student into those of the distilled student.
 
+    The student is trained on `label_weight·y + (1 − label_weight)·f_teacher`; nothing is checked.
+
+    Parameters
+    ----------
+    teacher, student : Modes
+        Of shapes that broadcast.
+    label_weight : float or array
+        Any real numbers.
+
+    Returns
+    -------
+    Modes
+
+    See Also
+    --------
+    Distilled : the same as a filter.
+
+    Notes
+    -----
     Source: Borup & Andersen (2021), eq. 12, and its complement `1 − B = (1 − A) + (1 − α) A (1 − B_teacher)`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from kdtheory import Ridge
+    >>> fit = Ridge(0.5).modes(np.array([0.5, 1.5]))
+    >>> distil(fit, fit, 0.0).shrinkage
+    array([0.25  , 0.5625])
     """
     target = mixed_target(teacher, label_weight)
     return Modes(

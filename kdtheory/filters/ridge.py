@@ -24,9 +24,18 @@ class Ridge(Filter):
     ridge : float
         Penalty, > 0, in units of the eigenvalues.
 
+    Raises
+    ------
+    ValueError, TypeError
+        When the ridge is not a finite real number > 0.
+
     See Also
     --------
     sklearn.kernel_ridge.KernelRidge : the same model, whose `alpha` is `ridge`.
+
+    Notes
+    -----
+    Source: Saunders, Gammerman & Vovk (1998), "Ridge regression learning algorithm in dual variables".
 
     Examples
     --------

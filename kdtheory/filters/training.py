@@ -21,12 +21,13 @@ from kdtheory._validation import (
     require_nonnegative_integer,
     require_positive,
 )
+from kdtheory.filters._powers import momentum_powers, powers
 from kdtheory.filters.base import Filter, Modes, mixed_target
 from kdtheory.filters.ridge import Ridge
 
 
 class Progress(NamedTuple):
-    """How far training has come in every eigendirection."""
+    """How far training has come in every eigendirection; made by `flow` and `descend`."""
 
     modes: Modes
     """The model trained from zero."""
@@ -50,6 +51,11 @@ class GradientFlow(Filter):
         Training time, >= 0, in units of one over the eigenvalues; there is no hidden factor n.
     weight_decay : float, default 0
         Factor μ >= 0 of `½‖weights‖²` in the loss, in units of the eigenvalues.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When time or weight decay are not finite real numbers >= 0.
 
     See Also
     --------
@@ -116,6 +122,9 @@ class GradientDescent(Filter):
 
     Notes
     -----
+    Source: Polyak (1964), "Some methods of speeding up the convergence of iteration methods", for heavy balls, and
+    Nesterov (1983) for the other momentum.
+
     Cost: independent of the number of steps without momentum, and proportional to its logarithm with momentum, by
     powers of 2 × 2 matrices that need no roots and so have no double ones. With m in the names of others: `momentum`
     in `torch.optim.SGD` and `optax.sgd`, whose Nesterov variants report the points in between.
@@ -161,7 +170,40 @@ class GradientDescent(Filter):
 
 @np.errstate(all="ignore")  # an exponent beyond the range is infinite, and what is left of the start zero
 def flow(eigenvalues: Array, time: float | Array, weight_decay: float) -> Progress:
-    """Progress of gradient flow at one time, or at an array of times that broadcasts against the eigenvalues."""
+    """Follow gradient flow to one time, or to an array of times.
+
+    Parameters
+    ----------
+    eigenvalues : array of any shape
+        Floating-point numbers >= 0.
+    time : float or array
+        Times >= 0, of a shape that broadcasts against the eigenvalues.
+    weight_decay : float
+        Factor >= 0 of `½‖weights‖²` in the loss.
+
+    Returns
+    -------
+    Progress
+
+    Raises
+    ------
+    ValueError, TypeError
+        When the weight decay is not >= 0; nothing else is checked.
+
+    See Also
+    --------
+    GradientFlow : the same as a filter.
+
+    Notes
+    -----
+    Source: Nagarajan et al. (2023), eqs. 12 and 13.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> flow(np.array([0.0, 0.5]), 2.0, 0.0).modes.shrinkage
+    array([0.        , 0.63212056])
+    """
     xp = array_namespace(eigenvalues)
     exponent = eigenvalues * time + weight_decay * time  # in parts: their sum may be beyond the range, their products
     learned = -xp.expm1(-exponent)  # may be infinite
@@ -179,7 +221,48 @@ def descend(
     nesterov: bool,
     weight_decay: float,
 ) -> Progress:
-    """Progress of gradient descent after one number of steps, or after an array of integers that broadcasts."""
+    """Follow gradient descent for a number of steps, or for an array of numbers.
+
+    Parameters
+    ----------
+    eigenvalues : array of any shape
+        Floating-point numbers >= 0.
+    n_iterations : array of integers
+        Numbers of steps >= 0, of a shape that broadcasts against the eigenvalues.
+    learning_rate : float
+        Length of a step, > 0.
+    momentum : float
+        Share of the last move that is kept, > -1 and < 1.
+    nesterov : bool
+        Nesterov's momentum, not heavy ball.
+    weight_decay : float
+        Factor >= 0 of `½‖weights‖²` in the loss.
+
+    Returns
+    -------
+    Progress
+
+    Raises
+    ------
+    ValueError
+        When the learning rate is not stable; nothing else is checked.
+
+    See Also
+    --------
+    GradientDescent : the same as a filter.
+
+    Notes
+    -----
+    Source: Polyak (1964), "Some methods of speeding up the convergence of iteration methods", for the momentum;
+    Nesterov (1983), "A method for solving the convex programming problem with convergence rate O(1/k²)", for the other.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> plain = {"momentum": 0.0, "nesterov": False, "weight_decay": 0.0}
+    >>> descend(np.array([0.0, 1.0, 2.0]), np.asarray(3), learning_rate=0.5, **plain).modes.shrinkage
+    array([0.   , 0.875, 1.   ])
+    """
     xp = array_namespace(eigenvalues)
     _require_stable(float(xp.max(eigenvalues)), learning_rate, momentum, nesterov, weight_decay)
     # Halving is exact, and keeps the sum of two huge numbers finite; of tiny ones it could lose a digit.
@@ -188,21 +271,45 @@ def descend(
     rate, rate_error = two_product(total, xp.full_like(eigenvalues, learning_rate * unit))
     rate_error = rate_error + learning_rate * unit * total_error
     if momentum == 0.0:
-        start, learned = _powers(rate, rate_error, n_iterations)
+        start, learned = powers(rate, rate_error, n_iterations)
         steps = xp.asarray(n_iterations, dtype=rate.dtype, device=device(rate)) + xp.zeros_like(rate)
         coefficient = _per_eigenvalue(total, learned, rate * steps, unit * learning_rate * steps) / unit
     else:
-        start, per_rate = _momentum_powers(rate, rate_error, momentum, nesterov, n_iterations)
+        start, per_rate = momentum_powers(rate, rate_error, momentum, nesterov, n_iterations)
         learned = rate * per_rate
         coefficient = learning_rate * per_rate
     return _progress(eigenvalues, weight_decay, start, learned, coefficient)
 
 
 def resume(teacher: Modes, training: Progress, label_weight: float) -> Modes:
-    """Modes of a student that starts from its teacher, trained on `label_weight·y + (1 − label_weight)·f_teacher`.
+    """Give the modes of a student that starts from its teacher.
 
+    It is trained on `label_weight·y + (1 − label_weight)·f_teacher`; nothing is checked.
+
+    Parameters
+    ----------
+    teacher : Modes
+    training : Progress
+        Of the student's training, from `flow` or `descend`.
+    label_weight : float
+        Any real number.
+
+    Returns
+    -------
+    Modes
+
+    Notes
+    -----
     Without weight decay the residual is `(1 − B_teacher)·(1 − α·(1 − r))`: training on the teacher alone changes
     nothing, and no student forgets. Source: derived for this package.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> teacher, training = (flow(np.array([0.5]), time, 0.0) for time in (2.0, 1.0))
+    >>> unchanged = resume(teacher.modes, training, 0.0)
+    >>> bool(np.isclose(unchanged.shrinkage, teacher.modes.shrinkage)[0])
+    True
     """
     target = mixed_target(teacher, label_weight)
     student = training.modes
@@ -226,73 +333,6 @@ def _per_eigenvalue(total: Array, learned: Array, exponent: Array, at_zero: Arra
     xp = array_namespace(total)
     slow = exponent < 1e-18
     return xp.where(slow, at_zero, learned / xp.where(slow, xp.ones_like(exponent), total + xp.zeros_like(exponent)))
-
-
-def _powers(rate: Array, rate_error: Array, n_iterations: np.ndarray) -> tuple[Array, Array]:
-    """`(1 − rate)^n` and its complement, from the distance of the base to 1, 0 or −1, whichever is nearest."""
-    xp = array_namespace(rate)
-    steps = xp.asarray(n_iterations, dtype=rate.dtype, device=device(rate))
-    odd = xp.asarray(n_iterations % 2 == 1, device=device(rate))
-    base = (1.0 - rate) - rate_error
-    zero = xp.zeros_like(rate)
-    small, large = rate < 0.5, rate > 1.5
-    log_small = xp.log1p(-xp.where(small, rate, zero))
-    log_large = xp.log1p(-xp.where(large, (2.0 - rate) - rate_error, zero))
-    log_middle = xp.log(xp.where(small | large | (base == 0.0), xp.ones_like(rate), xp.abs(base)))
-    log_size = xp.where(small, log_small, xp.where(large, log_large, log_middle))
-    log_power = xp.where((base == 0.0) & (steps > 0.0), xp.full_like(zero, -xp.inf), log_size * steps)
-    negative = (base < 0.0) & odd
-    size = xp.exp(log_power)
-    return xp.where(negative, -size, size), xp.where(negative, 1.0 + size, -xp.expm1(log_power))
-
-
-class _Transfer(NamedTuple):
-    """The matrix `[[1 − rate·learned, −drag], [rate·speed, kept]]` that moves the residual and the last move along.
-
-    Its first entry is kept in two forms, each with its own full precision: as the residual and as what was learned.
-    """
-
-    residual: Array
-    learned: Array
-    drag: Array
-    speed: Array
-    kept: Array
-
-    def then(self, first: _Transfer, rate: Array) -> _Transfer:
-        """Product of this matrix with one that comes before it."""
-        coupling = self.drag * first.speed
-        learned = self.learned + first.learned * self.residual + coupling
-        share = rate * learned
-        # A product of residuals near 1 would double its error with every squaring.
-        residual = array_namespace(rate).where(
-            share < 0.5, 1.0 - share, self.residual * first.residual - rate * coupling
-        )
-        return _Transfer(
-            residual,
-            learned,
-            self.residual * first.drag + self.drag * first.kept,
-            self.speed * first.residual + self.kept * first.speed,
-            self.kept * first.kept - rate * (self.speed * first.drag),
-        )
-
-
-def _momentum_powers(
-    rate: Array, rate_error: Array, momentum: float, nesterov: bool, n_iterations: np.ndarray
-) -> tuple[Array, Array]:
-    """Residual after n steps with momentum, and its complement over the rate; by squaring."""
-    xp = array_namespace(rate)
-    one, zero = xp.ones_like(rate), xp.zeros_like(rate)
-    residual = (1.0 - rate) - rate_error
-    drag = momentum * residual if nesterov else momentum * one
-    power = _Transfer(residual, one, drag, one, drag)
-    shape = xp.zeros(n_iterations.shape, dtype=rate.dtype, device=device(rate)) + zero
-    result = _Transfer(*(shape + entry for entry in (one, zero, zero, zero, one)))
-    for bit in range(int(n_iterations.max()).bit_length()):
-        taken = xp.asarray((n_iterations >> bit) % 2 == 1, device=device(rate))
-        product = result.then(power, rate)
-        result = _Transfer(*(xp.where(taken, new, old) for new, old in zip(product, result, strict=True)))
-        power = power.then(power, rate)
-    return result.residual, result.learned
 
 
 def _require_stable(largest: float, learning_rate: float, momentum: float, nesterov: bool, weight_decay: float) -> None:

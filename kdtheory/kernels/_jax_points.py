@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,8 @@ from kdtheory._validation import require_array, require_ndim
 from kdtheory.kernels._jax_tiles import AXIS, SPREAD, WHOLE
 from kdtheory.kernels._points import require_points
 
-Devices = Sequence[jax.Device] | None
+Devices: TypeAlias = Sequence[Any] | None
+"""Devices of JAX, whose own types not every checker can read."""
 
 
 def require_jax_points(name: str, value: Any) -> jax.Array:

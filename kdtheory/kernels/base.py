@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import is_jax_array
-from scipy.sparse.linalg import LinearOperator
 
+from kdtheory._linear_operator import LinearOperator
 from kdtheory._typing import Array
 from kdtheory._validation import require_representable
 from kdtheory.kernels._evaluators import Evaluator, tiles
@@ -60,13 +60,13 @@ class Kernel(ABC):
         OverflowError
             For kernel values beyond the floating-point range.
 
-        Notes
-        -----
-        Cost: `O(n·m·d)`. `operator` multiplies by the same matrix without storing it.
-
         See Also
         --------
         sklearn.metrics.pairwise.pairwise_kernels : the same values.
+
+        Notes
+        -----
+        Cost: `O(n·m·d)`. `operator` multiplies by the same matrix without storing it.
 
         Examples
         --------
@@ -176,13 +176,13 @@ class Kernel(ABC):
         ImportError
             For `progress=True` without tqdm.
 
-        Notes
-        -----
-        Cost of a product with k columns: `O(n·m·(d + k))`. Results are the same to the bit for any number of threads.
-
         See Also
         --------
         scipy.sparse.linalg.aslinearoperator : an operator that stores its matrix.
+
+        Notes
+        -----
+        Cost of a product with k columns: `O(n·m·(d + k))`. Results are the same to the bit for any number of threads.
 
         Examples
         --------

@@ -145,16 +145,16 @@ class ConvolutionalNTK(_Convolutional):
     ImportError
         From evaluations, when JAX is not installed.
 
+    See Also
+    --------
+    neural_tangents.stax : `serial(Conv, Relu, ..., GlobalAvgPool, Dense)`, whose values these are.
+
     Notes
     -----
     Cost: `depth·(H·W)²` for each pair of images, in double precision: for small images. Equal images in X and Y, and
     images that are nearly equal, lose up to half of the digits of their pixels' slopes; the diagonal does not.
 
     Source: Arora, Du, Hu, Li, Salakhutdinov & Wang (2019), section 4.
-
-    See Also
-    --------
-    neural_tangents.stax : `serial(Conv, Relu, ..., GlobalAvgPool, Dense)`, whose values these are.
 
     Examples
     --------
@@ -168,7 +168,21 @@ class ConvolutionalNTK(_Convolutional):
 
 @dataclass(frozen=True)
 class ConvolutionalNNGP(_Convolutional):
-    """Covariance of the outputs of such a network at initialisation; parameters as for `ConvolutionalNTK`.
+    """Covariance of the outputs of such a network as `ConvolutionalNTK` is the tangent kernel of, at initialisation.
+
+    Parameters
+    ----------
+    image_shape, depth, filter_size, weight_variance, bias_variance
+        As for `ConvolutionalNTK`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `ConvolutionalNTK`.
+
+    Notes
+    -----
+    Source: Novak et al. (2019), "Bayesian deep convolutional networks with many channels are Gaussian processes".
 
     Examples
     --------

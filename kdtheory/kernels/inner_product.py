@@ -23,6 +23,10 @@ class Linear(Kernel):
     --------
     sklearn.metrics.pairwise.linear_kernel : the same values.
 
+    Notes
+    -----
+    Source: Rasmussen & Williams (2006), "Gaussian processes for machine learning", section 4.2.
+
     Examples
     --------
     >>> Linear().gram([[1.0, 2.0]], [[3.0, 4.0]])
@@ -57,6 +61,10 @@ class Polynomial(Kernel):
     See Also
     --------
     sklearn.metrics.pairwise.polynomial_kernel : the same values.
+
+    Notes
+    -----
+    Source: Rasmussen & Williams (2006), "Gaussian processes for machine learning", section 4.2.
 
     Examples
     --------
@@ -103,6 +111,10 @@ class Cosine(Kernel):
     See Also
     --------
     sklearn.metrics.pairwise.cosine_similarity : the same values.
+
+    Notes
+    -----
+    Source: Manning, Raghavan & Schütze (2008), "Introduction to information retrieval", section 6.3.
 
     Examples
     --------

@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from array_api_compat import is_jax_array
-from scipy.sparse.linalg import LinearOperator
 
 from kdtheory._interop import is_traced
+from kdtheory._linear_operator import LinearOperator
+from kdtheory._typing import Array
 from kdtheory._validation import require_array, require_ndim, require_positive_integer, require_representable
 from kdtheory.kernels import _jax_tiles as tiles
 from kdtheory.kernels._jax_networks import formula_of
@@ -144,6 +145,10 @@ class JaxGramOperator(LinearOperator):
         As for `Kernel.operator`; for double precision while it is switched off in JAX, and for points of which parts
         are with other processes.
 
+    See Also
+    --------
+    kdtheory.kernels.GramOperator : the same for numpy arrays.
+
     Notes
     -----
     Cost of a product with k columns: `O(n·m·(d + k))`, shared among the devices. Every device holds Y as a whole and
@@ -155,10 +160,6 @@ class JaxGramOperator(LinearOperator):
     Products may be compiled as part of a larger program and differentiated by what is multiplied and by the kernel's
     parameters. Eager ones are checked for overflow.
 
-    See Also
-    --------
-    kdtheory.kernels.GramOperator : the same for numpy arrays.
-
     Examples
     --------
     >>> import jax
@@ -169,6 +170,13 @@ class JaxGramOperator(LinearOperator):
     >>> operator.matvec([1.0, 0.0])
     array([1.        , 0.36787945], dtype=float32)
     """
+
+    kernel: Kernel
+    X: Array
+    Y: Array
+    is_symmetric: bool
+    max_bytes: int
+    devices: tuple[Any, ...]
 
     def __init__(
         self, kernel: Kernel, X: Any, Y: Any = None, *, max_bytes: int = 2**28, devices: Devices = None

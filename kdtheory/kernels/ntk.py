@@ -223,6 +223,11 @@ class NNGP(_WideNetwork):
         When depth is not an integer >= 1, the activation is another, a variance is not a number >= 0, or there is a
         slope for an activation without one.
 
+    See Also
+    --------
+    NTK : the kernel of the trained network.
+    ArcCosine : one layer of rectified linear units, up to a factor.
+
     Notes
     -----
     Cost: `O(n·m·(d + depth))`. A point at zero has kernel values of zero where `bias_variance` is zero.
@@ -232,11 +237,6 @@ class NNGP(_WideNetwork):
     is small. So all values have all their digits, but for those that cancel in a sum of positive and negative terms.
 
     Sources: Lee et al. (2018); Cho and Saul (2009), eqs. 3-6, and Williams (1997) for the expectations.
-
-    See Also
-    --------
-    NTK : the kernel of the trained network.
-    ArcCosine : one layer of rectified linear units, up to a factor.
 
     Examples
     --------
@@ -274,6 +274,10 @@ class NTK(_WideNetwork):
         When depth is not an integer >= 1, the activation is another, a variance is not a number >= 0, or there is a
         slope for an activation without one.
 
+    See Also
+    --------
+    NNGP : the kernel of the network before its training.
+
     Notes
     -----
     The values are those of neural-tangents' `stax.serial(Dense, activation, ..., Dense)`, with `W_std` and `b_std` the
@@ -282,10 +286,6 @@ class NTK(_WideNetwork):
     On jax arrays `jax.grad` differentiates Gram matrices by points and by both variances.
 
     Cost: `O(n·m·(d + depth))`. Source: Jacot et al. (2018), theorem 1.
-
-    See Also
-    --------
-    NNGP : the kernel of the network before its training.
 
     Examples
     --------

@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator
 
+from kdtheory._linear_operator import LinearOperator
 from kdtheory._validation import (
     require_array,
     require_bool,
@@ -42,8 +42,14 @@ class GramOperator(LinearOperator):
         The points themselves, not copies: they must not change as long as the operator is used.
     is_symmetric : bool
         Whether Y was left out, so that every kernel value is used twice.
-    max_bytes, n_threads, progress
+    max_bytes, n_threads : int
+    progress : bool
         As given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For points of other shapes, entries that are not finite real numbers, and options out of range.
 
     Notes
     -----
@@ -58,6 +64,14 @@ class GramOperator(LinearOperator):
     >>> operator.matvec([1.0, 0.0])
     array([1.        , 0.36787944])
     """
+
+    kernel: Kernel
+    X: np.ndarray
+    Y: np.ndarray
+    is_symmetric: bool
+    max_bytes: int
+    n_threads: int | None
+    progress: bool
 
     def __init__(
         self,

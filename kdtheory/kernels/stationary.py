@@ -42,6 +42,10 @@ class RBF(_Stationary):
     --------
     sklearn.metrics.pairwise.rbf_kernel : the same values.
 
+    Notes
+    -----
+    Source: Rasmussen & Williams (2006), "Gaussian processes for machine learning", section 4.2.
+
     Examples
     --------
     >>> RBF(gamma=0.5).gram([[0.0], [2.0]])
@@ -74,13 +78,15 @@ class Laplace(_Stationary):
     ValueError, TypeError
         When gamma is not a number > 0.
 
-    Notes
-    -----
-    With the Euclidean distance it is `Matern(nu=0.5)`.
-
     See Also
     --------
     sklearn.metrics.pairwise.laplacian_kernel : the same values.
+
+    Notes
+    -----
+    Source: Rahimi & Recht (2007), "Random features for large-scale kernel machines".
+
+    With the Euclidean distance it is `Matern(nu=0.5)`.
 
     Examples
     --------
@@ -116,14 +122,16 @@ class Matern(_Stationary):
     ValueError, TypeError
         For another smoothness, and a length scale that is not a number > 0.
 
-    Notes
-    -----
-    The distance of close points comes from their differences for nu = 1/2, whose slope at zero would make half of the
-    digits of a difference of squares those of the result.
-
     See Also
     --------
     sklearn.gaussian_process.kernels.Matern : the same values.
+
+    Notes
+    -----
+    Source: Rasmussen & Williams (2006), "Gaussian processes for machine learning", section 4.2.
+
+    The distance of close points comes from their differences for nu = 1/2, whose slope at zero would make half of the
+    digits of a difference of squares those of the result.
 
     Examples
     --------

@@ -28,6 +28,8 @@ _BLOCK_BYTES = 2**25
 class Task:
     """One block of a Gram matrix: its rows and columns, and whether its transpose counts as well.
 
+    A part of the products of a `GramOperator`.
+
     Attributes
     ----------
     rows, columns : (int, int)
@@ -46,7 +48,7 @@ class Task:
 
 @dataclass(frozen=True)
 class PartialProduct:
-    """What one task adds to a product.
+    """What one task adds to a product; made by `block_product`.
 
     Attributes
     ----------

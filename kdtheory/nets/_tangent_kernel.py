@@ -35,7 +35,11 @@ class TangentKernel(Kernel):
     input_shape: tuple[int, ...] | None = None
     max_bytes: int = 2**28
 
-    __eq__, __hash__ = object.__eq__, object.__hash__  # those of a kernel compare what it has besides its network
+    def __eq__(self, other: object) -> bool:  # that of a kernel compares what it has besides its network
+        return self is other
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
 
     def __post_init__(self) -> None:
         if isinstance(self.outputs, str):
@@ -197,14 +201,14 @@ class TangentKernel(Kernel):
         ValueError, TypeError, OverflowError
             As for `gram`.
 
+        See Also
+        --------
+        neural_tangents.empirical_ntk_fn : with `trace_axes=()`, of shape (n, m, k, k).
+
         Notes
         -----
         Its spectrum, with targets `y.ravel()`, is what training all outputs by the squared loss follows. `gram` with
         "trace" sums the diagonal of every k × k block; that with "sum" sums the whole block. Cost: `n·m·k²·P`.
-
-        See Also
-        --------
-        neural_tangents.empirical_ntk_fn : with `trace_axes=()`, of shape (n, m, k, k).
         """
         points, others = self._two_sets(X, Y)
         k = self._n_outputs(points)

@@ -33,13 +33,13 @@ class RandomCrop:
     ValueError, TypeError
         For another mode or padding; and for an image that is no larger than what is to be reflected.
 
-    Notes
-    -----
-    With 4 pixels of zeros and `RandomFlip`, this is the standard augmentation for CIFAR of He et al. (2016).
-
     See Also
     --------
     torchvision.transforms.RandomCrop : the same for images of PyTorch.
+
+    Notes
+    -----
+    With 4 pixels of zeros and `RandomFlip`, this is the standard augmentation for CIFAR of He et al. (2016).
 
     Examples
     --------
@@ -121,13 +121,13 @@ class RandomRotation:
     ValueError, TypeError
         For an angle that is negative or not finite.
 
-    Notes
-    -----
-    By dm-pix: linear between pixels, and zeros where nothing was. Stanton et al. (2021), appendix A.1, turn by 20.
-
     See Also
     --------
     torchvision.transforms.RandomRotation : the same for images of PyTorch, by default to the nearest pixel.
+
+    Notes
+    -----
+    By dm-pix: linear between pixels, and zeros where nothing was. Stanton et al. (2021), appendix A.1, turn by 20.
 
     Examples
     --------
@@ -169,14 +169,14 @@ class ColorJitter:
     ValueError, TypeError
         For amounts out of these ranges; in training, for images with values outside [0, 1].
 
+    See Also
+    --------
+    torchvision.transforms.ColorJitter : the same for images of PyTorch, with a factor for the brightness.
+
     Notes
     -----
     By dm-pix, in this order; then values are cut off at 0 and 1. Grey images, (h, w) or of one channel, have neither
     saturation nor hue. The amounts are those of Stanton et al. (2021), appendix A.1, whose brightness is a factor.
-
-    See Also
-    --------
-    torchvision.transforms.ColorJitter : the same for images of PyTorch, with a factor for the brightness.
 
     Examples
     --------
@@ -252,7 +252,17 @@ class Sequential(eqx.Module, BatchAugmentation):
         return self.augmentations
 
     def of_batch(self, key: Array, points: Array) -> Array:
-        """Give random variants of a batch (b, ...)."""
+        """Give random variants of the points of a batch.
+
+        Parameters
+        ----------
+        key : JAX key
+        points : array of shape (b, ...)
+
+        Returns
+        -------
+        array of shape (b, ...)
+        """
         if not any(isinstance(each, BatchAugmentation) for each in self.augmentations):
             return jax.vmap(self)(jax.random.split(key, len(points)), points)
         for i, augmentation in enumerate(self.augmentations):

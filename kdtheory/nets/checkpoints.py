@@ -41,6 +41,16 @@ def save_network(path: PathLike, model: Any, state: Any = None) -> None:
     See Also
     --------
     equinox.tree_serialise_leaves : the same without names and shapes of what is in the file.
+
+    Examples
+    --------
+    >>> import jax
+    >>> from kdtheory.nets import MultilayerPerceptron, load_network
+    >>> model = MultilayerPerceptron(2, 2, width=3, key=jax.random.key(0))
+    >>> save_network("network.safetensors", model)
+    >>> again = load_network("network.safetensors", model)
+    >>> bool((again.layers[0].weight == model.layers[0].weight).all())
+    True
     """
     write(path, {"model": model, "state": state}, {})
 

@@ -132,6 +132,11 @@ def distill(
     train : one training, with logs and observations.
     kdtheory.Distilled : teacher and student as filters of one spectrum.
 
+    Notes
+    -----
+    Source: Hinton, Vinyals & Dean (2015), "Distilling the knowledge in a neural network"; the loss is
+    `DistillationLoss`.
+
     Examples
     --------
     >>> import jax

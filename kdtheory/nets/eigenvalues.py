@@ -90,15 +90,19 @@ def top_eigenvalues(
     -------
     Eigenvalues
 
+    Raises
+    ------
+    ValueError, TypeError
+        For other k, which or tol, and operators that are not square.
+
     Warns
     -----
     FlatnessWarning
         When the products are used up first.
 
-    Raises
-    ------
-    ValueError, TypeError
-        For other k, which or tol, and operators that are not square.
+    See Also
+    --------
+    scipy.sparse.linalg.eigsh : with restarts, so less memory and more products.
 
     Notes
     -----
@@ -108,10 +112,6 @@ def top_eigenvalues(
     where the space of all products is exhausted; where it is not, it may be counted too few times.
 
     Source: Lanczos (1950); Parlett (1998), "The symmetric eigenvalue problem", sections 11 and 13.
-
-    See Also
-    --------
-    scipy.sparse.linalg.eigsh : with restarts, so less memory and more products.
 
     Examples
     --------
@@ -261,7 +261,17 @@ class SpectralDensity:
     n_products: int
 
     def moment(self, order: int) -> float:
-        """Give the mean power of the eigenvalues: times p, the trace of that power of the matrix."""
+        """Give the mean power of the eigenvalues: times p, the trace of that power of the matrix.
+
+        Parameters
+        ----------
+        order : int
+            The power, >= 0.
+
+        Returns
+        -------
+        float
+        """
         return float(np.sum(self.weights * self.nodes ** require_nonnegative_integer("order", order)))
 
     def cumulative(self, x: Any) -> np.ndarray:
@@ -317,6 +327,10 @@ def spectral_density(
         For a sigma that is not positive, n_exact of the size of the operator or more, and operators that are not
         square.
 
+    See Also
+    --------
+    matfree.funm : traces of matrix functions by the same quadrature, which takes no operator that works in batches.
+
     Notes
     -----
     Stochastic Lanczos quadrature: a random vector sees every eigenvalue with the same weight on average, and the Ritz
@@ -328,10 +342,6 @@ def spectral_density(
 
     Source: Golub & Meurant (2010), chapter 11; Ubaru, Chen & Saad (2017); Ghorbani, Krishnan & Xiao (2019) for
     Hessians.
-
-    See Also
-    --------
-    matfree.funm : traces of matrix functions by the same quadrature, which takes no operator that works in batches.
 
     Examples
     --------

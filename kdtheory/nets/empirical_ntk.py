@@ -42,6 +42,11 @@ class EmpiricalNTK(TangentKernel):
         For an f that cannot be called, parameters that are not arrays of float32 or float64, or not finite (the path of
         the leaf is named), and unknown `outputs`.
 
+    See Also
+    --------
+    neural_tangents.empirical_ntk_fn : the same for `vmap_axes=0` and `trace_axes=(-1,)`; multiply by k for "trace".
+    kdtheory.nets.ModuleNTK : of a PyTorch module.
+
     Notes
     -----
     By contraction of Jacobians in blocks, symmetric half only: `n²·k·P/2` products for P parameters, in double
@@ -57,11 +62,6 @@ class EmpiricalNTK(TangentKernel):
 
     Source: Jacot, Gabriel & Hongler (2018); Novak, Sohl-Dickstein & Schoenholz (2022), "Fast finite width neural
     tangent kernel", for structured derivatives and NTK-vector products.
-
-    See Also
-    --------
-    neural_tangents.empirical_ntk_fn : the same for `vmap_axes=0` and `trace_axes=(-1,)`; multiply by k for "trace".
-    kdtheory.nets.ModuleNTK : of a PyTorch module.
 
     Examples
     --------

@@ -62,15 +62,15 @@ def measure_flatness(
         `n_parameters`, `n_products`, `seconds`, and `converged`, whether all of it is as exact as was asked for. One
         network that is not in a mapping has the name of its class.
 
-    Warns
-    -----
-    FlatnessWarning
-        When products are used up first.
-
     Raises
     ------
     ValueError, TypeError
         As for `LossHessian`, and for no networks at all.
+
+    Warns
+    -----
+    FlatnessWarning
+        When products are used up first.
 
     Notes
     -----

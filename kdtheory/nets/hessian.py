@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator
 
+from kdtheory._linear_operator import LinearOperator
 from kdtheory._validation import (
     require_array,
     require_nonnegative,
@@ -72,6 +72,11 @@ class LossHessian(LinearOperator):
     FloatingPointError
         Of products, when the network's numbers overflow.
 
+    See Also
+    --------
+    kdtheory.nets.flatness : trace and extreme eigenvalues at once.
+    scipy.sparse.linalg.LinearOperator : what it is one of.
+
     Notes
     -----
     A product is one pass forward through the gradient, forward over reverse: about four times the work of the
@@ -80,11 +85,6 @@ class LossHessian(LinearOperator):
     parameters; batches are added up in double precision.
 
     Source: Pearlmutter (1994), "Fast exact multiplication by the Hessian".
-
-    See Also
-    --------
-    kdtheory.nets.flatness : trace and extreme eigenvalues at once.
-    scipy.sparse.linalg.LinearOperator : what it is one of.
 
     Examples
     --------
@@ -97,6 +97,13 @@ class LossHessian(LinearOperator):
     >>> (hessian @ np.ones(47)).shape
     (47,)
     """
+
+    kinks: tuple[str, ...]
+    n_parameters: int
+    n_points: int
+    batch_size: int
+    weight_decay: float
+    max_bytes: int
 
     def __init__(
         self,

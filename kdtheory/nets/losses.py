@@ -32,16 +32,16 @@ class DistillationLoss:
     ValueError
         For another kind, and a temperature that is not positive, or not 1 for "squared".
 
+    See Also
+    --------
+    kdtheory.double_distillation : losses for rankings.
+
     Notes
     -----
     The first part of the squared loss is that of the labels in every round, as in equation (7) of Borup & Andersen
     (2021), whose equation (18) prints the teacher's outputs `Y⁽¹⁾` there. Hinton, Vinyals & Dean (2015) for the other;
     their "distillation weight" is 1 − α. The Kullback–Leibler divergence is that of the cross-entropy with the teacher
     less the teacher's entropy: the same gradients, and 0 for a student that equals its teacher.
-
-    See Also
-    --------
-    kdtheory.double_distillation : losses for rankings.
 
     Examples
     --------

@@ -33,7 +33,17 @@ class Mixup(eqx.Module, BatchAugmentation):
     keeps_label: ClassVar[bool] = False
 
     def of_batch(self, key: Array, points: Array) -> Array:
-        """Give mixtures of a batch (b, ...)."""
+        """Give mixtures of the points of a batch.
+
+        Parameters
+        ----------
+        key : JAX key
+        points : array of shape (b, ...)
+
+        Returns
+        -------
+        array of the same shape
+        """
         of_pairs, of_shares = jax.random.split(key)
         others = points[jax.random.permutation(of_pairs, len(points))]
         shares = jax.random.uniform(of_shares, (len(points),), dtype=points.dtype)

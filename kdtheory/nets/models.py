@@ -132,7 +132,17 @@ class MultilayerPerceptron(eqx.Module):
         return self.hidden(x)[-1]
 
     def hidden(self, x: Array) -> list[Array]:
-        """Give what every layer is applied to, and the logits last: the input, then the hidden representations."""
+        """Give what every layer is applied to, and the logits last: the input, then the hidden representations.
+
+        Parameters
+        ----------
+        x : array
+            One point, of any shape with n_inputs entries.
+
+        Returns
+        -------
+        list of array
+        """
         values = [x.reshape(-1)]
         for layer in self.layers[:-1]:
             values.append(jax.nn.relu(layer(values[-1])))
@@ -173,7 +183,17 @@ class RandomFeatures(eqx.Module):
         return self.features(x) @ self.weights
 
     def features(self, x: Array) -> Array:
-        """Features of one point."""
+        """Give the features of one point.
+
+        Parameters
+        ----------
+        x : array
+            Of any shape with n_inputs entries.
+
+        Returns
+        -------
+        array of shape (n_features,)
+        """
         return self.scale * jax.nn.relu(x.reshape(-1) @ self.directions.value)
 
 
@@ -235,7 +255,17 @@ class ConvolutionalNetwork(eqx.Module):
         return self.hidden(x)[-1]
 
     def hidden(self, x: Array) -> list[Array]:
-        """Give what every layer is applied to, channels first, and the logits last."""
+        """Give what every layer is applied to, channels first, and the logits last.
+
+        Parameters
+        ----------
+        x : array of shape (height, width) or (height, width, channels)
+            One image.
+
+        Returns
+        -------
+        list of array
+        """
         values = [channels_first(x)]
         for layer in self.filters:
             values.append(max_pool(jax.nn.relu(layer(values[-1]))))

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator
 
+from kdtheory._linear_operator import LinearOperator
 from kdtheory._typing import Array
 from kdtheory._validation import require_array, require_positive_integer, require_representable
 from kdtheory.kernels._evaluators import tiles
@@ -70,8 +70,14 @@ class EmpiricalNTKOperator(GramOperator):
     Y : array of shape (m, d)
     is_symmetric : bool
         Whether Y was left out.
-    max_bytes, n_threads, progress
+    max_bytes, n_threads : int
+    progress : bool
         As given.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As for `EmpiricalNTK.operator`.
 
     Examples
     --------
@@ -167,6 +173,11 @@ class JointNTKOperator(LinearOperator):
         Whether Y was left out.
     max_bytes : int
 
+    Raises
+    ------
+    ValueError, TypeError
+        As for `EmpiricalNTK.joint_operator`.
+
     Examples
     --------
     >>> import jax.numpy as jnp
@@ -175,6 +186,12 @@ class JointNTKOperator(LinearOperator):
     >>> kernel.joint_operator([[1.0, 2.0], [3.0, 4.0]]) @ [1.0, 0.0, 0.0, 1.0]
     array([ 5., 11., 11., 25.], dtype=float32)
     """
+
+    kernel: TangentKernel
+    X: np.ndarray
+    Y: np.ndarray
+    is_symmetric: bool
+    max_bytes: int
 
     def __init__(self, kernel: TangentKernel, X: Any, Y: Any = None, *, max_bytes: int = 2**28) -> None:
         self.kernel, self.is_symmetric = kernel, Y is None

@@ -129,15 +129,42 @@ class TrainingPlan:
         require_nonnegative_integer("seed", self.seed)
 
     def steps_per_epoch(self, n_points: int) -> int:
-        """Count the steps of a pass over so many points."""
+        """Count the steps of a pass over the points.
+
+        Parameters
+        ----------
+        n_points : int
+
+        Returns
+        -------
+        int
+        """
         return -(-n_points // (self.batch_size or n_points))
 
     def n_steps(self, n_points: int) -> int:
-        """Count all steps."""
+        """Count all steps.
+
+        Parameters
+        ----------
+        n_points : int
+
+        Returns
+        -------
+        int
+        """
         return self.n_epochs * self.steps_per_epoch(n_points)
 
     def learning_rates(self, n_points: int) -> np.ndarray:
-        """Learning rates of all steps for so many points, of shape (n_epochs·steps,)."""
+        """Give the learning rates of all steps.
+
+        Parameters
+        ----------
+        n_points : int
+
+        Returns
+        -------
+        array of shape (n_epochs·steps_per_epoch,)
+        """
         per_epoch = self.steps_per_epoch(n_points)
         total = self.n_steps(n_points)
         warm_up = min(round(self.warm_up_epochs * per_epoch), total - 1)  # shorter than all, also when rounded
@@ -147,7 +174,13 @@ class TrainingPlan:
         ).copy()
 
     def gradient_transformation(self) -> optax.GradientTransformation:
-        """Make optax's transformation of gradients, before the learning rate; the same object for equal plans."""
+        """Make optax's transformation of gradients, before the learning rate.
+
+        Returns
+        -------
+        optax.GradientTransformation
+            The same object for equal plans.
+        """
         momentum = float(self.momentum) if self.optimiser == "sgd" else 0.0
         return _transformation(
             self.optimiser,

@@ -46,13 +46,15 @@ class ModuleNTK(TangentKernel):
         As for `EmpiricalNTK`, and for batch normalisation and dropout in training mode; modules and parameters are
         named.
 
-    Notes
-    -----
-    Jacobians are expanded for every layer, with `torch.func`: `EmpiricalNTK` is faster for dense layers.
-
     See Also
     --------
     torch.func.jacrev : what Jacobians are made with.
+
+    Notes
+    -----
+    Source: Jacot, Gabriel & Hongler (2018), "Neural tangent kernel".
+
+    Jacobians are expanded for every layer, with `torch.func`: `EmpiricalNTK` is faster for dense layers.
 
     Examples
     --------
@@ -104,10 +106,10 @@ class TorchNetwork(Network):
         self._module, self._trained = module, trained
         frozen = {name: each.detach() for name, each in module.named_parameters() if not each.requires_grad}
         self._rest = frozen | dict(module.named_buffers())
-        self.dtype = np.result_type(*(_DTYPES[each.dtype] for each in trained.values()))
+        self.dtype: np.dtype[Any] = np.result_type(*(_DTYPES[each.dtype] for each in trained.values()))
         self._type = next(kind for kind, dtype in _DTYPES.items() if dtype == self.dtype)
         self._device = next(iter(trained.values())).device
-        self.n_parameters = sum(each.numel() for each in trained.values())
+        self.n_parameters: int = sum(each.numel() for each in trained.values())
         self._known: dict[tuple[int, ...], int] = {}
         self._kept: dict[tuple[int, ...], int] = {}
 

@@ -243,6 +243,8 @@ def loss_surface(
 
     Notes
     -----
+    Source: Li, Xu, Taylor, Studer & Goldstein (2018), "Visualizing the loss landscape of neural nets".
+
     One function is compiled for 16 networks at a time; on a CPU convolutions take one by one. Dropout is off, and
     batch normalisation has the running statistics of the network at the origin.
 

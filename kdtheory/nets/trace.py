@@ -113,15 +113,19 @@ def hessian_trace(
     -------
     TraceEstimate
 
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown method, a budget too small for any estimate, and operators that are not square.
+
     Warns
     -----
     FlatnessWarning
         When the products are used up before the standard error is small enough.
 
-    Raises
-    ------
-    ValueError, TypeError
-        For an unknown method, a budget too small for any estimate, and operators that are not square.
+    See Also
+    --------
+    matfree.stochtrace : whose estimators are used.
 
     Notes
     -----
@@ -137,10 +141,6 @@ def hessian_trace(
     Source: Hutchinson (1990); Meyer, Musco, Musco & Woodruff (2021), "Hutch++", with the split of products adapted as
     by Persson, Cortinovis & Kressner (2022); Epperly, Tropp & Webber (2024), "XTrace". Random vectors outside a
     subspace have a fixed length, "resphered" as there.
-
-    See Also
-    --------
-    matfree.stochtrace : whose estimators are used.
 
     Examples
     --------

@@ -85,7 +85,7 @@ class TrainingRun(Snapshot):
     Attributes
     ----------
     model, state, epoch
-        As in `Snapshot`.
+        As for `Snapshot`.
     history : DataFrame
         A row for every epoch: `epoch` (from 1), `loss` and, of two outputs or more, `accuracy` where there are labels,
         which mixtures and noise have not, and `agreement` with the teacher's top class, where there is a teacher, as

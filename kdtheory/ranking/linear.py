@@ -18,7 +18,7 @@ SCORES_AT_ONCE = 2**22
 
 @dataclass(frozen=True, eq=False)
 class LinearRanker:
-    """Scores of all labels from one linear hidden layer, `X A B`.
+    """Scores of all labels from one linear hidden layer, `X A B`; made by `train_ranker`.
 
     Attributes
     ----------
@@ -65,7 +65,22 @@ class LinearRanker:
         return (X @ self.input_weights) @ self.output_weights
 
     def precision(self, rows: LabelledRows, ks: Sequence[int] = (1, 3, 5)) -> np.ndarray:
-        """`precision_at_k` on rows for every k, shape (n_ks,), without holding the scores of all rows at once."""
+        """Measure `precision_at_k` on rows for every k, without holding the scores of all rows at once.
+
+        Parameters
+        ----------
+        rows : LabelledRows
+        ks : sequence of int, default (1, 3, 5)
+
+        Returns
+        -------
+        array of shape (n_ks,)
+
+        Raises
+        ------
+        ValueError, TypeError
+            Without rows or numbers, for numbers out of range, and for other features or labels than the ranker's.
+        """
         if len(rows) == 0:
             raise ValueError("rows must not be empty, got none")
         depths = require_depths(ks)

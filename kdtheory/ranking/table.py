@@ -37,6 +37,10 @@ def precision_table(comparisons: Sequence[StudentComparison], ks: Sequence[int] 
     ValueError, TypeError
         For fewer than two seeds, of which no standard error is known, and for precisions at other numbers of k.
 
+    Notes
+    -----
+    Source: the layout of Menon et al. (2020), Table 1.
+
     Examples
     --------
     >>> values = np.array([[0.8], [0.7], [0.72], [0.72], [0.71]])

@@ -16,19 +16,61 @@ from kdtheory.retrieval import LabelledRows
 
 @runtime_checkable
 class RankingTargets(Protocol):
-    """What a student learns on a batch of rows: probabilities of the positive labels, and weights of the negatives."""
+    """What a student learns on a batch of rows: probabilities of the positive labels, and weights of the negatives.
+
+    Anything with the method `of` will do; here are `OneHotTargets`, `DistilledTargets`, `DoubleDistilledTargets` and
+    `LogitDoubleDistilledTargets`.
+
+    Examples
+    --------
+    >>> isinstance(OneHotTargets(), RankingTargets)
+    True
+    """
 
     def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities and negative weights, both of shape (n, n_labels)."""
+        """Give what is learned on some rows.
+
+        Parameters
+        ----------
+        rows : LabelledRows
+            n rows.
+
+        Returns
+        -------
+        probabilities : array of shape (n, n_labels)
+            Of the positive labels; every row sums to 1.
+        negative_weights : array of shape (n, n_labels)
+            In [0, 1].
+        """
         ...
 
 
 @dataclass(frozen=True)
 class OneHotTargets:
-    """The labels themselves, each as likely as any other of its row, against all others alike: the cross-entropy."""
+    """The labels themselves, each as likely as any other of its row, against all others alike: the cross-entropy.
+
+    Notes
+    -----
+    Source: Menon et al. (2020), the one-hot student of Table 1.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> rows = LabelledRows(np.eye(2), csr_array([[1, 1, 0], [0, 0, 1]]))
+    >>> probabilities, negative_weights = OneHotTargets().of(rows)
+    >>> probabilities
+    array([[0.5, 0.5, 0. ],
+           [0. , 0. , 1. ]])
+    """
 
     def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities and negative weights, both of shape (n, n_labels); ValueError for a row without a label."""
+        """As `RankingTargets.of`.
+
+        Raises
+        ------
+        ValueError
+            For a row without a label.
+        """
         labels = rows.labels.toarray()
         counts = np.sum(labels, axis=1, keepdims=True)
         if not np.all(counts > 0.0):
@@ -40,7 +82,27 @@ class OneHotTargets:
 class DistilledTargets:
     """A teacher's probabilities, against all others alike: the distilled cross-entropy.
 
+    Parameters
+    ----------
+    teacher : LinearRanker
+
+    Raises
+    ------
+    TypeError
+        When the teacher is no `LinearRanker`.
+
+    Notes
+    -----
     Source: Menon et al. (2020), eq. 7.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> rows = LabelledRows(np.eye(2), csr_array(np.eye(2)))
+    >>> teacher = LinearRanker(np.eye(2), np.array([[0.0, 0.0], [0.0, 20.0]]), n_iterations=1, converged=True)
+    >>> DistilledTargets(teacher).of(rows)[0].round(3)
+    array([[0.5, 0.5],
+           [0. , 1. ]])
     """
 
     teacher: LinearRanker
@@ -49,7 +111,7 @@ class DistilledTargets:
         _require_ranker(self.teacher)
 
     def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities and negative weights, both of shape (n, n_labels)."""
+        """As `RankingTargets.of`."""
         p = softmax(_teacher_scores(self.teacher, rows), axis=1)
         return p, np.ones(p.shape)
 
@@ -58,7 +120,27 @@ class DistilledTargets:
 class DoubleDistilledTargets:
     """A teacher's probabilities, against others by the weights `Ψ = 1 − p`.
 
+    Parameters
+    ----------
+    teacher : LinearRanker
+
+    Raises
+    ------
+    TypeError
+        When the teacher is no `LinearRanker`.
+
+    Notes
+    -----
     Source: Menon et al. (2020), eq. 13.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> rows = LabelledRows(np.eye(2), csr_array(np.eye(2)))
+    >>> teacher = LinearRanker(np.eye(2), np.array([[0.0, 0.0], [0.0, 20.0]]), n_iterations=1, converged=True)
+    >>> DoubleDistilledTargets(teacher).of(rows)[1].round(3)
+    array([[0.5, 0.5],
+           [1. , 0. ]])
     """
 
     teacher: LinearRanker
@@ -67,7 +149,7 @@ class DoubleDistilledTargets:
         _require_ranker(self.teacher)
 
     def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities and negative weights, both of shape (n, n_labels)."""
+        """As `RankingTargets.of`."""
         p = softmax(_teacher_scores(self.teacher, rows), axis=1)
         return p, negative_weights_from_probabilities(p)
 
@@ -78,7 +160,29 @@ class LogitDoubleDistilledTargets:
 
     Logits are centred in every row, since the teacher was trained with a softmax that does not see their mean.
 
+    Parameters
+    ----------
+    teacher : LinearRanker
+    scale : float, default 1
+        > 0; the larger, the nearer to 0 and 1 are the weights.
+
+    Raises
+    ------
+    ValueError, TypeError
+        When the teacher is no `LinearRanker`, or the scale is not > 0.
+
+    Notes
+    -----
     Source: Menon et al. (2020), section 4.1.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> rows = LabelledRows(np.eye(2), csr_array(np.eye(2)))
+    >>> teacher = LinearRanker(np.eye(2), np.array([[0.0, 0.0], [0.0, 20.0]]), n_iterations=1, converged=True)
+    >>> LogitDoubleDistilledTargets(teacher).of(rows)[1].round(3)
+    array([[0.5, 0.5],
+           [1. , 0. ]])
     """
 
     teacher: LinearRanker
@@ -89,7 +193,7 @@ class LogitDoubleDistilledTargets:
         require_positive("scale", self.scale)
 
     def of(self, rows: LabelledRows) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities and negative weights, both of shape (n, n_labels)."""
+        """As `RankingTargets.of`."""
         logits = _teacher_scores(self.teacher, rows)
         logits -= np.mean(logits, axis=1, keepdims=True)
         return softmax(logits, axis=1), negative_weights_from_logits(logits, scale=self.scale)

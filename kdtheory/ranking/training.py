@@ -61,6 +61,8 @@ def ranking_objective(
 
     Notes
     -----
+    Source: Menon et al. (2020), eq. 13; with negative weights of one, the softmax cross-entropy.
+
     Rows are not repeated for their labels but weighted by their number, which is the same. Cost: O(n·width·n_labels)
     and the nonzero features of all rows times width; memory for the scores of a batch of rows only. The gradient of
     sparse features touches no others.
@@ -124,6 +126,8 @@ def train_ranker(
 
     Notes
     -----
+    Source: Menon et al. (2020), section 5.3, for the students; twin: `scipy.optimize.minimize`.
+
     Weights start from normal numbers with variance 1/n_features in the hidden layer and 1/width in the output layer.
 
     Every iteration goes over all rows at least once, of several hundred until convergence, and the optimiser keeps

@@ -55,7 +55,8 @@ class Report:
     ----------
     title : str
     n_points, n_classes : int
-    temperature, quantile, n_bins, seed
+    temperature, quantile : float
+    n_bins, seed : int
         As given.
     teacher, student : ModelScores
     change : Change
@@ -98,7 +99,12 @@ class Report:
         return summary(self)
 
     def to_json(self) -> str:
-        """Return every number of the page, in JSON; all are finite, and none is rounded."""
+        """Return every number of the page in JSON; all are finite, and none is rounded.
+
+        Returns
+        -------
+        str
+        """
         content = {
             "kdtheory": kdtheory.__version__,
             "confidence_level": CONFIDENCE_LEVEL,
@@ -108,7 +114,12 @@ class Report:
         return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def to_html(self) -> str:
-        """Return the page, in one piece: it asks for no other file, and runs no code."""
+        """Return the page, in one piece: it asks for no other file, and runs no code.
+
+        Returns
+        -------
+        str
+        """
         return render(self)
 
     def save(self, output: str | PathLike[str]) -> None:

@@ -44,6 +44,13 @@ def read_logits(source: str | PathLike[str]) -> np.ndarray:
     -----
     A first line of names is a heading, and so is 0, 1, 2, … over numbers that are not all integers, as pandas writes
     it. An index that pandas writes, a column without a name, is refused.
+
+    Examples
+    --------
+    >>> np.save("logits.npy", [[0.0, 1.0], [2.0, 0.0]])
+    >>> read_logits("logits.npy")
+    array([[0., 1.],
+           [2., 0.]])
     """
     path, name = _split(source)
     suffix = path.suffix.lower()
@@ -57,7 +64,7 @@ def read_logits(source: str | PathLike[str]) -> np.ndarray:
 
 
 def read_labels(source: str | PathLike[str]) -> np.ndarray:
-    """Read labels, one integer for each point, from a file.
+    r"""Read labels, one integer for each point, from a file.
 
     Parameters
     ----------
@@ -74,6 +81,12 @@ def read_labels(source: str | PathLike[str]) -> np.ndarray:
         When the file cannot be opened.
     ValueError
         As for `read_logits`, and for anything else than one column of integers, which may be written as 3.0.
+
+    Examples
+    --------
+    >>> _ = Path("labels.csv").write_text("1\n0\n")
+    >>> read_labels("labels.csv")
+    array([1, 0])
     """
     labels = read_logits(source)
     if labels.ndim == 2 and labels.shape[1] == 1:

@@ -28,7 +28,7 @@ CONFIDENCE_LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Share:
-    """Share of the points.
+    """Share of the points, in a `Report`.
 
     Attributes
     ----------
@@ -42,14 +42,31 @@ class Share:
 
     @classmethod
     def of(cls, value: float, n_points: int) -> Share:
-        """Share of so many points, with its interval."""
+        """Make one, with its interval.
+
+        Parameters
+        ----------
+        value : float
+            In [0, 1].
+        n_points : int
+            How many points it is a share of, >= 1.
+
+        Returns
+        -------
+        Share
+
+        Examples
+        --------
+        >>> Share.of(0.5, 100).value
+        0.5
+        """
         low, high = share_interval(value, n_points, confidence_level=CONFIDENCE_LEVEL)
         return cls(value, (float(low), float(high)))
 
 
 @dataclass(frozen=True)
 class Mean:
-    """Mean over the points.
+    """Mean over the points, in a `Report`.
 
     Attributes
     ----------
@@ -63,7 +80,25 @@ class Mean:
 
     @classmethod
     def of(cls, values: np.ndarray, value: float | None = None) -> Mean:
-        """Mean of one value for each point, or `value` where it is known more exactly, with its standard error."""
+        """Make one, with its standard error.
+
+        Parameters
+        ----------
+        values : array of shape (n,)
+            One value for each point.
+        value : float, optional
+            Their mean, where it is known more exactly.
+
+        Returns
+        -------
+        Mean
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> Mean.of(np.array([1.0, 3.0]))
+        Mean(value=2.0, standard_error=1.0)
+        """
         centred = values - np.mean(values)
         scale = float(np.max(np.abs(centred))) or 1.0  # squares of large numbers overflow
         error = scale * float(np.std(centred / scale, ddof=1)) / math.sqrt(len(values))
@@ -72,7 +107,7 @@ class Mean:
 
 @dataclass(frozen=True, eq=False)
 class ModelScores:
-    """Scores of one model.
+    """Scores of one model; a part of `Report`.
 
     Attributes
     ----------
@@ -95,7 +130,7 @@ class ModelScores:
 
 @dataclass(frozen=True)
 class Change:
-    """Scores of the student less those of the teacher, paired over the points.
+    """Scores of the student less those of the teacher, paired over the points; a part of `Report`.
 
     Attributes
     ----------
@@ -112,7 +147,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Group:
-    """Points that both models predict right, only one of them, or neither.
+    """Points that both models predict right, only one of them, or neither; a part of `Report`.
 
     Attributes
     ----------
@@ -132,7 +167,7 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class LogitLogit:
-    """Log odds of one class at every point, of teacher and student.
+    """Log odds of one class at every point, of teacher and student; a part of `Report`.
 
     Attributes
     ----------

@@ -24,7 +24,7 @@ from kdtheory.robustness._scales import SCALES, Scale
 
 @dataclass(frozen=True, eq=False)
 class Deviations:
-    """What a line predicts for each model, and how far the model is from it.
+    """What a line predicts for each model, and how far the model is from it; a part of `EffectiveRobustness`.
 
     Attributes
     ----------
@@ -120,7 +120,8 @@ class EffectiveRobustness(Deviations):
 
         Returns
         -------
-        low, high : arrays of that shape
+        low : array of that shape
+        high : array of that shape
             Accuracies on the shifted data.
 
         Raises
@@ -144,7 +145,8 @@ class EffectiveRobustness(Deviations):
 
         Returns
         -------
-        low, high : arrays of that shape
+        low : array of that shape
+        high : array of that shape
             Accuracies on the shifted data.
 
         Raises
@@ -180,7 +182,13 @@ class EffectiveRobustness(Deviations):
         return _deviations(scale, self.y - residuals, self.shifted, residuals, errors)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One dictionary for each model, in their order, for `pandas.DataFrame` and `csv.DictWriter`."""
+        """Give one dictionary for each model, in their order.
+
+        Returns
+        -------
+        list of dict
+            For `pandas.DataFrame` and `csv.DictWriter`.
+        """
         columns: dict[str, Any] = {
             "model": self.names,
             "reference": self.reference.tolist(),

@@ -1,7 +1,7 @@
 """The spectrum of a Gram matrix: the one decomposition on which every model of the package runs."""
 
 from kdtheory.spectrum.base import Spectrum
-from kdtheory.spectrum.gram import as_spectrum, decompose_factor, decompose_gram, symmetric_gram
+from kdtheory.spectrum.gram import as_spectrum
 from kdtheory.spectrum.lanczos import LanczosSpectrum, LanczosWarning
 from kdtheory.spectrum.weighted import WeightedSpectrum
 
@@ -11,7 +11,4 @@ __all__ = [
     "Spectrum",
     "WeightedSpectrum",
     "as_spectrum",
-    "decompose_factor",
-    "decompose_gram",
-    "symmetric_gram",
 ]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.linalg
-from scipy.sparse.linalg import LinearOperator
 
+from kdtheory._linear_operator import LinearOperator
 from kdtheory.spectrum._lengths import column_lengths, target_lengths
 
 _ASYMMETRIC = 1e-6

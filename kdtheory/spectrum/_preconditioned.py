@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import scipy.linalg
-from scipy.sparse.linalg import LinearOperator
 
 from kdtheory._interop import to_numpy
+from kdtheory._linear_operator import LinearOperator
 from kdtheory.spectrum._krylov import ROWS_AT_ONCE, Subspace
 from kdtheory.spectrum.base import Spectrum
 

@@ -94,7 +94,18 @@ class Spectrum(SpectrumSources):
         return True
 
     def require_whole(self, what: str) -> None:
-        """Refuse to compute what needs every mode of the matrix, when some are not known."""
+        """Refuse to compute what needs every mode of the matrix, when some are not known.
+
+        Parameters
+        ----------
+        what : str
+            What was asked for, named in the message.
+
+        Raises
+        ------
+        TypeError
+            On the spectrum of some targets only, such as one from `Spectrum.lanczos`.
+        """
         if not self.is_whole:
             raise TypeError(
                 f"{what} needs every mode of K, and a {type(self).__name__} knows those of its targets only: use"
@@ -102,7 +113,25 @@ class Spectrum(SpectrumSources):
             )
 
     def require_cross(self, name: str, value: Any, /) -> Any:
-        """`value` as kernel values of shape (m, n) between new points and those of the spectrum, for predictions."""
+        """Check kernel values between new points and those of the spectrum, for predictions.
+
+        Parameters
+        ----------
+        name : str
+            Name of the argument, for messages.
+        value : array of shape (m, n)
+            Kernel values.
+
+        Returns
+        -------
+        array of shape (m, n)
+            Of the library, dtype and device of the eigenvalues.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For another shape, or entries that are not finite real numbers.
+        """
         return require_cross_gram(name, value, self.n_points, like=self.eigenvalues)
 
     @property
@@ -125,6 +154,10 @@ class Spectrum(SpectrumSources):
     def positive(self) -> Spectrum:
         """Return the spectrum of the same matrix without its zero eigenvalues.
 
+        Returns
+        -------
+        Spectrum
+
         Raises
         ------
         ValueError
@@ -142,7 +175,23 @@ class Spectrum(SpectrumSources):
         return self._trusted(eigenvalues=self.eigenvalues[: self.rank], eigenvectors=kept, **self._others())
 
     def without(self, direction: Array, /) -> Spectrum:
-        """Return the spectrum of the same matrix without a direction (n,) of length 1, on which it is zero."""
+        """Return the spectrum of the same matrix without a direction on which it is zero.
+
+        Parameters
+        ----------
+        direction : array of shape (n,)
+            Of length 1.
+
+        Returns
+        -------
+        Spectrum
+            With one eigenvalue less, the last.
+
+        Raises
+        ------
+        TypeError
+            On the spectrum of some targets only.
+        """
         self.require_whole("Spectrum.without")
         kept = without_direction(self.eigenvectors, direction)
         return self._trusted(eigenvalues=self.eigenvalues[:-1], eigenvectors=kept, **self._others())
@@ -154,6 +203,20 @@ class Spectrum(SpectrumSources):
 
     def reweighted(self, sample_weight: Array, /) -> Spectrum:
         """Return the spectrum for losses in which every point weighs that many times more; one more decomposition.
+
+        Parameters
+        ----------
+        sample_weight : array of shape (n,)
+            Factors >= 0, not all zero.
+
+        Returns
+        -------
+        Spectrum
+
+        Raises
+        ------
+        ValueError, TypeError
+            For wrong weights, and on the spectrum of some targets only.
 
         Examples
         --------
@@ -172,37 +235,113 @@ class Spectrum(SpectrumSources):
         return decompose_factor(factor, weights)
 
     def low_rank_factor(self) -> np.ndarray | None:
-        """Return F of shape (n, r) with `K = F Fᵀ`, a new array, or None where r is n or arrays are not numpy's."""
+        """Return F with `K = F Fᵀ`, if the spectrum knows fewer than n modes.
+
+        Returns
+        -------
+        array of shape (n, r), or None
+            A new array; None where r is n or arrays are not numpy's.
+        """
         if self.eigenvalues.shape[0] == self.n_points or not is_numpy_array(self.eigenvalues):
             return None
         return np.multiply(self.eigenvectors, np.sqrt(self.eigenvalues), order="F")
 
     def gram_matrix(self) -> Array:
-        """Return the Gram matrix, multiplied out again; of whole sample weights, it is the one before weighting."""
+        """Return the Gram matrix, multiplied out again; with sample weights, it is the one before weighting.
+
+        Returns
+        -------
+        array of shape (n, n)
+
+        Raises
+        ------
+        TypeError
+            On the spectrum of some targets only.
+        """
         self.require_whole("Spectrum.gram_matrix")
         gram = (self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T
         return 0.5 * gram + 0.5 * gram.T
 
     def weights(self) -> Array:
-        """Return the sample weights, shape (n,)."""
+        """Return the sample weights.
+
+        Returns
+        -------
+        array of shape (n,)
+        """
         return from_numpy(np.ones(self.n_points), like=self.eigenvalues)
 
     def whiten(self, y: Array, /) -> Array:
-        """Return targets y of shape (n,) or (n, k) in units in which all points weigh the same."""
+        """Return targets in units in which all points weigh the same.
+
+        Parameters
+        ----------
+        y : array of shape (n,) or (n, k)
+
+        Returns
+        -------
+        array of the same shape
+            `√w·y` for the sample weights w.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For another shape, or entries that are not finite real numbers.
+        """
         return require_targets("y", y, self.n_points, like=self.eigenvalues)
 
     def coordinates(self, y: Array, /) -> Array:
-        """Return `Uᵀ y`, the components of (whitened) targets y of shape (n,) or (n, k) along the eigenvectors."""
+        """Return `Uᵀ y`, the components of (whitened) targets along the eigenvectors.
+
+        Parameters
+        ----------
+        y : array of shape (n,) or (n, k)
+
+        Returns
+        -------
+        array of shape (r,) or (r, k)
+
+        Raises
+        ------
+        ValueError, TypeError
+            For another shape, or entries that are not finite real numbers.
+        OverflowError
+            When a component is beyond the floating-point range.
+        """
         with np.errstate(over="ignore", invalid="ignore"):
             return require_representable(self._multiply_transposed(self.whiten(y)), "the component of y")
 
     def lift_fitted(self, coefficient: Array, shrinkage: Array, coordinates: Array, /) -> Array:
-        """Return the fitted values of models, given their coefficient filter and their shrinkage; see `lift`."""
+        """Return the fitted values of models.
+
+        Parameters
+        ----------
+        coefficient, shrinkage : array of shape (..., r)
+            Coefficient filter and shrinkage of every model.
+        coordinates : array of shape (r,) or (r, k)
+            Components of the targets, from `Spectrum.coordinates`.
+
+        Returns
+        -------
+        array of shape (..., n) or (..., n, k)
+        """
         del coefficient
         return self.lift(shrinkage, coordinates)
 
     def lift_dual_coef(self, coefficient: Array, coordinates: Array, /) -> Array:
-        """Return the dual coefficients of models, given their coefficient filter; see `lift`."""
+        """Return the dual coefficients of models.
+
+        Parameters
+        ----------
+        coefficient : array of shape (..., r)
+            Coefficient filter of every model.
+        coordinates : array of shape (r,) or (r, k)
+            Components of the targets, from `Spectrum.coordinates`.
+
+        Returns
+        -------
+        array of shape (..., n) or (..., n, k)
+        """
         return self.lift(coefficient, coordinates)
 
     def lift(self, values: Array, coordinates: Array, /) -> Array:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any, SupportsFloat, SupportsIndex
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, aslinearoperator
+from scipy.sparse.linalg import aslinearoperator
 
+from kdtheory._linear_operator import LinearOperator
 from kdtheory._typing import Array, QFilter
 from kdtheory._validation import require_array, require_positive, require_positive_integer, require_targets
 from kdtheory.kernels.base import is_gram_operator
@@ -236,7 +237,7 @@ def _filters(filter_: Any) -> list[Callable[[np.ndarray], np.ndarray]]:
     return filters
 
 
-def _symmetric_operator(operator: Any) -> LinearOperator:
+def _symmetric_operator(operator: Any) -> Any:
     products = (
         operator if isinstance(operator, LinearOperator) else aslinearoperator(require_array("operator", operator))
     )

@@ -8,8 +8,8 @@ from typing import Any, SupportsIndex
 
 import numpy as np
 import scipy.linalg
-from scipy.sparse.linalg import LinearOperator
 
+from kdtheory._linear_operator import LinearOperator
 from kdtheory._thin_factor import ROWS_AT_ONCE, eigh_of_factor
 from kdtheory._typing import Array
 from kdtheory._validation import (
@@ -159,7 +159,9 @@ class WeightedNystromSpectrum(NystromSpectrum, LowRankWeightedSpectrum):
         Square roots of the sample weights.
     """
 
-    without = LowRankWeightedSpectrum.without
+    def without(self, direction: Array, /) -> Spectrum:
+        """Return the spectrum of the same matrix without a direction (n,) of length 1, on which it is zero."""
+        return LowRankWeightedSpectrum.without(self, direction)
 
 
 class NystromCross(LinearOperator):
@@ -171,6 +173,9 @@ class NystromCross(LinearOperator):
     to_pivots : GramOperator, or JaxGramOperator for new points of jax
         `k(X_test, P)`.
     """
+
+    spectrum: NystromSpectrum
+    to_pivots: LinearOperator
 
     def __init__(self, spectrum: NystromSpectrum, to_pivots: LinearOperator) -> None:
         self.spectrum, self.to_pivots = spectrum, to_pivots
@@ -192,7 +197,7 @@ class NystromCross(LinearOperator):
 
 
 def nystrom_spectrum(
-    kernel: Kernel | LinearOperator,
+    kernel: Any,
     X: Any,
     n_components: SupportsIndex,
     *,
@@ -249,7 +254,7 @@ def _operator(kernel: Any, X: Any) -> Any:
 class _Whitened:
     """`S K S` of a Gram operator, by its columns."""
 
-    operator: LinearOperator
+    operator: Any
     points: np.ndarray
     root: np.ndarray
 

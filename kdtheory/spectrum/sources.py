@@ -9,9 +9,6 @@ from kdtheory._typing import QFilter
 from kdtheory._validation import require_bool, require_nonnegative, require_weights
 
 if TYPE_CHECKING:
-    from scipy.sparse.linalg import LinearOperator
-
-    from kdtheory.kernels import Kernel
     from kdtheory.spectrum.base import Spectrum
     from kdtheory.spectrum.lanczos import LanczosSpectrum
     from kdtheory.spectrum.nystrom import NystromSpectrum
@@ -61,6 +58,10 @@ class SpectrumSources:
         OverflowError
             When the largest eigenvalue is beyond the floating-point range.
 
+        See Also
+        --------
+        scipy.linalg.eigh : the same decomposition, ascending and without the checks.
+
         Notes
         -----
         Cost: `O(n³)` once, and memory for three further n × n matrices, or two with `overwrite_K`. numpy arrays go to
@@ -75,10 +76,6 @@ class SpectrumSources:
         as it is but changes predictions elsewhere by up to `√(tr E · k(x, x)) · ‖y‖ / ridge`: fit the model that is
         chosen on the whole spectrum. Negative eigenvalues of K no larger than the tolerance may pass unseen;
         everything else that is refused without a tolerance is refused with one.
-
-        See Also
-        --------
-        scipy.linalg.eigh : the same decomposition, ascending and without the checks.
 
         Examples
         --------
@@ -101,7 +98,7 @@ class SpectrumSources:
     @classmethod
     def nystrom(
         cls,
-        kernel: Kernel | LinearOperator,
+        kernel: Any,
         X: Any = None,
         n_components: SupportsIndex = 1000,
         *,
