@@ -29,10 +29,19 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent
 TOOLS = ROOT / ".tools"
+FIGURES = ROOT / "figures"
 UV_VERSION = "0.13.8"
 OLDEST_PYTHON = (3, 11)
 BINARIES = "Scripts" if os.name == "nt" else "bin"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+
+
+COMPILED = {
+    "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".venv" / "compiled"),  # goes where its jax goes
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+"""What JAX has compiled is kept: the processes that draw, or test, run many of the same programs."""
 
 
 class Environment(NamedTuple):
@@ -120,27 +129,26 @@ def compile_constraints(environment: Environment, output: Path) -> None:
 def figures(*arguments: str) -> None:
     """Run every example script at its quick size, as many at once as there are cores, with one BLAS thread each."""
     parser = argparse.ArgumentParser(prog="run.py figures", description="Draw every figure at its quick size.")
-    parser.add_argument("--output", metavar="FOLDER", default=ROOT / "figures", help="where to write them, %(default)s")
+    parser.add_argument("--output", metavar="FOLDER", default=FIGURES, help="where to write them, %(default)s")
     known, others = parser.parse_known_args(arguments)
     if others:
         parser.error(f"the scripts do not all know {' '.join(others)}: run one by itself, see examples/NAME.py --help")
-    run(
-        MAIN.program("python"),
-        ROOT / "examples" / "all_figures.py",
-        "--output",
-        Path(known.output).absolute(),
-        **ONE_THREAD,
-    )
+    folder = Path(known.output).absolute()
+    run(MAIN.program("kdtheory"), "reproduce", "all", "--quick", "--out", folder, **ONE_THREAD | COMPILED)
 
 
 def test(*arguments: str) -> None:
     """Run the tests on all cores, one BLAS thread each, and most tests of a file in one process."""
     parallel = ("--numprocesses", "auto", "--dist", "worksteal")
-    run(MAIN.program("python"), "-m", "pytest", *parallel, *arguments, **ONE_THREAD)
+    run(MAIN.program("python"), "-m", "pytest", *parallel, *arguments, **ONE_THREAD | COMPILED)
 
 
 def docs(*arguments: str) -> None:
-    """Build the documentation, warnings as errors, and follow every link within it."""
+    """Build the documentation, warnings as errors, around new figures, and follow every link within it."""
+    drawn = FIGURES / "summary.csv"
+    sources = [file for folder in ("kdtheory", "examples") for file in (ROOT / folder).rglob("*.py")]
+    if not drawn.exists() or drawn.stat().st_mtime < max(file.stat().st_mtime for file in sources):
+        figures()
     built = ROOT / "docs" / "_build"
     sphinx = ("-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "--jobs", "auto", *arguments)
     run(

@@ -69,19 +69,11 @@ html_show_sourcelink = False
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],
     "gallery_dirs": ["gallery"],
-    "filename_pattern": r"/fig_",
-    "ignore_pattern": r"all_figures\.py",
-    "image_scrapers": ("extensions.gallery_files.scrape",),
-    "reset_argv": "extensions.gallery_files.arguments",
-    "reset_modules": (),
+    "plot_gallery": False,  # figures and numbers are those of `kdtheory reproduce all`
     "within_subsection_order": "extensions.gallery_files.TheoryFirst",
     "download_all_examples": False,
     "remove_config_comments": True,
-    "show_memory": False,
     "show_signature": False,
-    "min_reported_time": 0,
-    "parallel": 2,
-    "abort_on_example_error": True,
 }
 
 

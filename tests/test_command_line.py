@@ -185,9 +185,21 @@ def test_an_interrupt_leaves_old_files_whole_and_no_others(files, monkeypatch):
 
 
 def test_what_is_missing_for_the_command_is_said_in_one_line(monkeypatch, capsys):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "jinja2" else object())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "typer" else object())
     with pytest.raises(SystemExit) as caught:
         command_line.main()
     assert caught.value.code == 2
-    message = 'Error: the command kdtheory needs jinja2: pip install "kdtheory[report]"\n'
+    message = 'Error: the command kdtheory needs typer: pip install "kdtheory[report]"\n'
     assert capsys.readouterr().err == message
+
+
+def test_what_is_missing_for_a_report_is_said_in_one_line(monkeypatch, capsys):
+    for module in [name for name in sys.modules if name.startswith("kdtheory.report")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *_: None if name == "jinja2" else object())
+    with pytest.raises(SystemExit) as caught:
+        app(["report", "teacher.npy", "student.npy", "labels.npy"])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == (
+        'Error: kdtheory.report needs jinja2 and matplotlib: pip install "kdtheory[report]"\n'
+    )

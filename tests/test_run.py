@@ -1,8 +1,7 @@
 """What the tasks of run.py hand to the programs that they run."""
 
 import importlib.util
-import subprocess
-import sys
+import os
 from pathlib import Path
 
 import pytest
@@ -21,46 +20,13 @@ def ran(monkeypatch):
     return commands
 
 
-@pytest.fixture
-def scripts(tmp_path):
-    """Scripts beside the one that draws them all: two that draw, and one that fails if it is told to."""
-    folder = tmp_path / "examples"
-    folder.mkdir()
-    copied = (ROOT / "examples" / "all_figures.py").read_text()
-    (folder / "all_figures.py").write_text(copied)
-    for name in ("fig_a", "fig_b"):
-        text = f"import sys\nprint('drawn by {name} into', sys.argv[2])\nprint(__name__)\n"
-        (folder / f"{name}.py").write_text(text)
-    return folder
-
-
-def draw_all(folder, output):
-    command = [sys.executable, str(folder / "all_figures.py"), "--output", str(output)]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
 def test_figures_are_drawn_with_one_thread_into_the_folder_that_is_given(ran, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     run.figures("--output", "new")
     ((command, variables),) = ran
-    assert command[1:] == (ROOT / "examples" / "all_figures.py", "--output", tmp_path / "new")
+    assert Path(command[0]).name == "kdtheory"
+    assert command[1:] == ("reproduce", "all", "--quick", "--out", tmp_path / "new")
     assert variables["OMP_NUM_THREADS"] == variables["OPENBLAS_NUM_THREADS"] == "1"
-
-
-def test_every_script_is_run_as_from_a_shell_and_prints_in_its_turn(scripts, tmp_path):
-    done = draw_all(scripts, tmp_path / "new")
-    assert done.returncode == 0, done.stderr
-    expected = [
-        line for name in ("fig_a", "fig_b") for line in (f"drawn by {name} into {tmp_path / 'new'}", "__main__")
-    ]
-    assert done.stdout.splitlines() == expected
-
-
-def test_a_script_that_fails_stops_the_figures_with_its_error(scripts, tmp_path):
-    (scripts / "fig_b.py").write_text("raise RuntimeError('nothing to draw')")
-    done = draw_all(scripts, tmp_path)
-    assert done.returncode != 0
-    assert "RuntimeError: nothing to draw" in done.stderr
 
 
 def test_figures_take_no_options_that_some_scripts_do_not_know(ran, capsys):
@@ -69,3 +35,17 @@ def test_figures_take_no_options_that_some_scripts_do_not_know(ran, capsys):
     assert info.value.code == 2
     assert "the scripts do not all know --quick: run one by itself" in capsys.readouterr().err
     assert not ran
+
+
+def test_pages_are_built_around_figures_that_are_newer_than_what_draws_them(ran, monkeypatch, tmp_path):
+    monkeypatch.setattr(run, "FIGURES", tmp_path)
+    run.docs()
+    assert [command[1] for command, _ in ran] == ["reproduce", "-m", ROOT / "docs" / "check_links.py"]
+    (tmp_path / "summary.csv").write_text("")
+    ran.clear()
+    run.docs()
+    assert [command[1] for command, _ in ran] == ["-m", ROOT / "docs" / "check_links.py"]
+    os.utime(tmp_path / "summary.csv", (0, 0))
+    ran.clear()
+    run.docs()
+    assert ran[0][0][1] == "reproduce"

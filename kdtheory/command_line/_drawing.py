@@ -17,6 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from types import ModuleType
 from typing import NamedTuple
 
@@ -56,6 +57,8 @@ class Outcome:
         What is wrong with the arguments, in one line.
     failure : str
         A traceback.
+    seconds : float
+        How long it took, where everything was drawn.
     """
 
     numbers: tuple[Reproduced, ...] = ()
@@ -64,6 +67,7 @@ class Outcome:
     missing: str = ""
     mistake: str = ""
     failure: str = ""
+    seconds: float = 0.0
 
     @property
     def is_done(self) -> bool:
@@ -112,6 +116,7 @@ def run_all(jobs: Sequence[Job], n_processes: int) -> Generator[tuple[int, Outco
 def run_script(job: Job) -> Outcome:
     """Run a script in this process, and write its figures where its arguments say."""
     printed, complaints = io.StringIO(), io.StringIO()
+    begin = perf_counter()
     try:
         with redirect_stdout(printed), redirect_stderr(complaints):
             made = _load(job.path).SCRIPT.make(job.arguments)
@@ -128,7 +133,7 @@ def run_script(job: Job) -> Outcome:
         if job.may_be_wrong and isinstance(error, ValueError):
             return Outcome(mistake=str(error))
         return Outcome(failure="".join(traceback.format_exception(error)))
-    return Outcome(made.reproduction.numbers, printed.getvalue(), made.unknown)
+    return Outcome(made.reproduction.numbers, printed.getvalue(), made.unknown, seconds=perf_counter() - begin)
 
 
 def _save(figures: Mapping[str, object], folder: Path) -> None:

@@ -15,6 +15,8 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from kdtheory.command_line._drawing import Outcome
+from kdtheory.command_line._targets import Target
 from kdtheory.reproduced import CONTRADICTED, MET, NOT_MET, OPEN, REPRODUCED, Reproduced
 
 Numbers = Mapping[str, Sequence[Reproduced]]
@@ -95,13 +97,15 @@ def as_csv(numbers: Numbers) -> str:
     return text.getvalue()
 
 
-def as_json(target: str, title: str, size: str, figures: Sequence[str], rows: Sequence[Reproduced]) -> str:
-    """Write a target with its figures and numbers."""
+def as_json(target: Target, size: str, figures: Sequence[str], outcome: Outcome) -> str:
+    """Write a target with its figures and numbers, and how long it took."""
     record = {
-        "target": target,
-        "title": title,
+        "target": target.name,
+        "script": target.path.name,
+        "title": target.title,
         "size": size,
+        "seconds": round(outcome.seconds, 1),
         "figures": list(figures),
-        "numbers": [row.as_record() for row in rows],
+        "numbers": [row.as_record() for row in outcome.numbers],
     }
     return json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

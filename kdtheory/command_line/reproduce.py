@@ -128,9 +128,9 @@ def _keep(target: Target, outcome: Outcome, full: bool, folder: Path, out: Path)
 
     folder.mkdir(exist_ok=True)
     if outcome.is_done:
-        figures = sorted(file.name for file in folder.iterdir())
+        figures = [file.name for file in sorted(folder.iterdir(), key=lambda file: file.stat().st_mtime_ns)]
         size = "full" if full else "quick"
-        _write(folder / f"{target.name}.json", as_json(target.name, target.title, size, figures, outcome.numbers))
+        _write(folder / f"{target.name}.json", as_json(target, size, figures, outcome))
         _write(folder / f"{target.name}.txt", outcome.printed)
         moved = sorted(folder.iterdir())
     elif outcome.failure:
