@@ -10,6 +10,7 @@ _TRAINING = (
     *("_mean_loss", "_smoothness", "_symmetric", "eigenvalues", "flatness", "hessian", "surface", "trace"),
 )
 _NEED = {
+    "sphinx": ["docs/conf.py", "docs/extensions/*.py"],
     "torch": ["kdtheory/nets/pytorch.py"],
     "jax": ["kdtheory/nets/*.py"],
     "equinox": [

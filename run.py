@@ -4,6 +4,8 @@
     python3 run.py test         run the tests
     python3 run.py docs         build the documentation into docs/_build/html, and check its links
     python3 run.py peers        run the tests beside neural-tangents, in an environment of its own
+    python3 run.py compatibility [3.12|3.13|lowest ...]
+                                run the tests on other Pythons, and with the smallest versions of the dependencies
     python3 run.py release      build wheel and sdist into dist/, and install them with every extra
     python3 run.py check        lint, format, types, import layers, pinned versions
     python3 run.py benchmarks   measure, into benchmarks/results/
@@ -11,7 +13,8 @@
 
 Every task first makes sure of its own set-up: a pinned uv in .tools, and an environment in .venv with the versions of
 constraints/dev.txt. Benchmarks beside neural-tangents, which needs an old jax, have another one in .venv-peers, with
-the versions of constraints/neural-tangents.txt. Arguments behind the task go to the program that runs it.
+the versions of constraints/neural-tangents.txt, and every case of compatibility has its own, such as .venv-lowest.
+Arguments behind the task go to the program that runs it.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import argparse
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -32,16 +36,9 @@ TOOLS = ROOT / ".tools"
 FIGURES = ROOT / "figures"
 UV_VERSION = "0.13.8"
 OLDEST_PYTHON = (3, 11)
+COMPATIBLE = ("3.12", "3.13", "lowest")
 BINARIES = "Scripts" if os.name == "nt" else "bin"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-
-
-COMPILED = {
-    "JAX_COMPILATION_CACHE_DIR": str(ROOT / ".venv" / "compiled"),  # goes where its jax goes
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-}
-"""What JAX has compiled is kept: the processes that draw, or test, run many of the same programs."""
 
 
 class Environment(NamedTuple):
@@ -84,6 +81,15 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in others}
 
 
+def kept_in(folder: Path) -> dict[str, str]:
+    """Let JAX keep what it compiles in an environment: processes that draw, or test, run many of the same programs."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
+
 def run(*command: str | Path, **variables: str) -> None:
     """Run a command in the repository, and stop with its exit code when it fails."""
     code = subprocess.run([str(part) for part in command], cwd=ROOT, env=clean_environment() | variables).returncode
@@ -92,15 +98,20 @@ def run(*command: str | Path, **variables: str) -> None:
 
 
 def uv(*arguments: str | Path) -> None:
-    """Run the pinned uv, installed on first use; it never downloads a Python."""
+    """Run the pinned uv; it never downloads a Python."""
+    install_uv()
+    # Behind a proxy with its own authority only the system's certificates know it; a bare machine may have none.
+    certificates = {"UV_SYSTEM_CERTS": "true"} if ssl.get_default_verify_paths().cafile else {}
+    run(TOOLS / "bin" / "uv", *arguments, UV_PYTHON_DOWNLOADS="never", **certificates)
+
+
+def install_uv() -> None:
+    """Install the pinned uv on first use."""
     if not (TOOLS / f"uv-{UV_VERSION}.dist-info").exists():
         if importlib.util.find_spec("pip") is None:
             sys.exit(f"{sys.executable} has no pip: install it (on Debian: apt-get install python3-pip)")
         pip = (sys.executable, "-m", "pip", "install", "--quiet", "--upgrade", "--no-deps")
         run(*pip, "--target", TOOLS, f"uv=={UV_VERSION}", PIP_ROOT_USER_ACTION="ignore")
-    # Behind a proxy with its own authority only the system's certificates know it; a bare machine may have none.
-    certificates = {"UV_SYSTEM_CERTS": "true"} if ssl.get_default_verify_paths().cafile else {}
-    run(TOOLS / "bin" / "uv", *arguments, UV_PYTHON_DOWNLOADS="never", **certificates)
 
 
 def make(environment: Environment) -> None:
@@ -134,13 +145,18 @@ def figures(*arguments: str) -> None:
     if others:
         parser.error(f"the scripts do not all know {' '.join(others)}: run one by itself, see examples/NAME.py --help")
     folder = Path(known.output).absolute()
-    run(MAIN.program("kdtheory"), "reproduce", "all", "--quick", "--out", folder, **ONE_THREAD | COMPILED)
+    run(MAIN.program("kdtheory"), "reproduce", "all", "--quick", "--out", folder, **ONE_THREAD | kept_in(MAIN.folder))
 
 
 def test(*arguments: str) -> None:
     """Run the tests on all cores, one BLAS thread each, and most tests of a file in one process."""
+    run_tests(MAIN.program("python"), *arguments)
+
+
+def run_tests(python: Path, *arguments: str) -> None:
+    """Run the tests with the Python of an environment."""
     parallel = ("--numprocesses", "auto", "--dist", "worksteal")
-    run(MAIN.program("python"), "-m", "pytest", *parallel, *arguments, **ONE_THREAD | COMPILED)
+    run(python, "-m", "pytest", *parallel, *arguments, **ONE_THREAD | kept_in(python.parents[1]))
 
 
 def docs(*arguments: str) -> None:
@@ -168,6 +184,45 @@ def peers(*arguments: str) -> None:
     make(PEERS)
     files = sorted((ROOT / "tests").glob("test_neural_tangents*.py"))
     run(PEERS.program("python"), "-m", "pytest", *files, *arguments, **ONE_THREAD)
+
+
+def interpreter(version: str) -> str | None:
+    """Path of a Python of this version, be it one of pyenv's or another that uv finds; None where there is none."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    for python in pyenv.glob(f"versions/{version}.*/bin/python"):
+        return str(python)
+    install_uv()
+    command = (str(TOOLS / "bin" / "uv"), "python", "find", "--system", version)
+    found = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"UV_PYTHON_DOWNLOADS": "never"})
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+def compatibility(*arguments: str) -> None:
+    """Run the tests on other Pythons, and on the oldest one with the smallest versions that pyproject.toml allows."""
+    cases = [argument for argument in arguments if re.fullmatch(r"3\.\d+|lowest", argument)] or COMPATIBLE
+    options = [argument for argument in arguments if argument not in cases]
+    failed = []
+    for case in cases:
+        version = "{}.{}".format(*OLDEST_PYTHON) if case == "lowest" else case
+        python = interpreter(version)
+        if python is None:
+            print(f"{case}: not tested, for there is no Python {version}", flush=True)
+            continue
+        folder = ROOT / f".venv-{case}"
+        pinned = folder / "requirements.txt"
+        versions = ("--resolution", "lowest-direct") if case == "lowest" else ("--constraints", MAIN.constraints)
+        needed = ("pyproject.toml", "--extra", "all", "--group", "test", "--group", "build")
+        uv("venv", "--quiet", "--clear", "--python", python, folder)
+        uv("pip", "compile", "--quiet", "--python", folder, *needed, *versions, "--output-file", pinned)
+        uv("pip", "sync", "--quiet", "--python", folder, pinned)
+        uv("pip", "install", "--quiet", "--python", folder, "--no-deps", "--no-build-isolation", "--editable", ROOT)
+        print(f"{case}: {python}", *re.findall(r"^\S+==\S+", pinned.read_text(), re.MULTILINE), flush=True)
+        try:
+            run_tests(folder / BINARIES / "python", *options)
+        except SystemExit:
+            failed.append(case)
+    if failed:
+        sys.exit(f"the tests fail with {', '.join(failed)}")
 
 
 def release(*arguments: str) -> None:
@@ -235,10 +290,12 @@ def lock() -> None:
 
 def main(arguments: list[str]) -> None:
     """Run the task that the first argument names."""
-    tasks = {task.__name__: task for task in (figures, test, docs, peers, release, check, benchmarks, lock)}
+    tasks = {
+        task.__name__: task for task in (figures, test, docs, peers, compatibility, release, check, benchmarks, lock)
+    }
     if not arguments or arguments[0] not in tasks:
         sys.exit(__doc__)
-    if arguments[0] != "lock":
+    if arguments[0] not in ("lock", "compatibility"):
         make(MAIN)
     tasks[arguments[0]](*arguments[1:])
 

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Iterator
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_jax_array, is_torch_array, to_device
+from array_api_compat import array_namespace, device, is_jax_array, is_numpy_array, is_torch_array, to_device
 
 from kdtheory._typing import Array
 
 
 def to_numpy(array: Array) -> np.ndarray:
     """`array` as a numpy array of double precision, whatever its library and device."""
-    if is_jax_array(array):
+    if is_numpy_array(array) or is_jax_array(array):
         return np.asarray(array, dtype=np.float64)
     if is_torch_array(array):
         array = to_device(array.detach(), "cpu")

@@ -49,3 +49,64 @@ def test_pages_are_built_around_figures_that_are_newer_than_what_draws_them(ran,
     ran.clear()
     run.docs()
     assert ran[0][0][1] == "reproduce"
+
+
+@pytest.fixture
+def environments(monkeypatch, tmp_path):
+    """What is asked of uv and of pytest, where there is every Python but 3.12, and where tests fail on 3.13."""
+    asked = []
+
+    def uv(*arguments):
+        asked.append(arguments)
+        if "compile" in arguments:
+            output = arguments[arguments.index("--output-file") + 1]
+            output.parent.mkdir()
+            output.write_text("numpy==2.0.0\n    # via kdtheory\nscipy==1.16.0\n")
+
+    def run_tests(python, *options):
+        asked.append((python.parent.parent.name, *options))
+        if ".venv-3.13" in python.parts:
+            raise SystemExit(1)
+
+    monkeypatch.setattr(run, "ROOT", tmp_path)
+    monkeypatch.setattr(run, "interpreter", lambda version: None if version == "3.12" else f"python{version}")
+    monkeypatch.setattr(run, "uv", uv)
+    monkeypatch.setattr(run, "run_tests", run_tests)
+    return asked
+
+
+def test_every_python_and_the_lowest_versions_are_tested_and_failures_named_at_the_end(environments, capsys):
+    with pytest.raises(SystemExit, match=r"^the tests fail with 3\.13$"):
+        run.compatibility("-x")
+    assert [asked for asked in environments if asked[-1] == "-x"] == [(".venv-3.13", "-x"), (".venv-lowest", "-x")]
+    assert capsys.readouterr().out.splitlines() == [
+        "3.12: not tested, for there is no Python 3.12",
+        "3.13: python3.13 numpy==2.0.0 scipy==1.16.0",
+        "lowest: python3.11 numpy==2.0.0 scipy==1.16.0",
+    ]
+
+
+def test_only_the_lowest_case_is_resolved_to_the_lowest_versions(environments):
+    run.compatibility("lowest", "3.14")
+    compiled = {asked[4].name: asked for asked in environments if "compile" in asked}
+    assert list(compiled) == [".venv-lowest", ".venv-3.14"]
+    assert "lowest-direct" in compiled[".venv-lowest"]
+    assert run.MAIN.constraints not in compiled[".venv-lowest"]
+    assert "lowest-direct" not in compiled[".venv-3.14"]
+    assert run.MAIN.constraints in compiled[".venv-3.14"]
+
+
+def test_an_interpreter_is_looked_for_among_those_of_pyenv_first(monkeypatch, tmp_path):
+    python = tmp_path / "versions" / "3.99.1" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.touch()
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    assert run.interpreter("3.99") == str(python)
+
+
+def test_an_interpreter_that_nobody_has_is_none(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setattr(run, "install_uv", lambda: None)
+    failed = subprocess.CompletedProcess((), returncode=2, stdout="", stderr="No interpreter found for Python 3.99")
+    monkeypatch.setattr(run.subprocess, "run", lambda *_, **__: failed)
+    assert run.interpreter("3.99") is None

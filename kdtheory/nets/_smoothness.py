@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -125,12 +126,25 @@ def _inside(equation: Any, before: list[Mark]) -> list[tuple[Any, list[Mark]]] |
             return [(jaxpr, [worst] * len(jaxpr.invars))] if len(jaxpr.outvars) == len(equation.outvars) else None
         marks = list(before)
         if name == "scan":
-            consts, carried = parameters["num_consts"], parameters["num_carry"]
-            for _ in range(carried):  # what a step marks, the next one is given
-                after = _walk(jaxpr, marks, [_LIVE] * len(jaxpr.outvars), set())[:carried]
-                marks[consts : consts + carried] = map(_worse, marks[consts : consts + carried], after)
+            carry = _carry(equation, jaxpr)
+            for _ in marks[carry]:  # what a step marks, the next one is given
+                after = _walk(jaxpr, marks, [_LIVE] * len(jaxpr.outvars), set())
+                marks[carry] = map(_worse, marks[carry], after)
         return [(jaxpr, marks)]
     return None
+
+
+def _carry(scan: Any, step: Any) -> slice:
+    """Which arguments of a scan its steps hand on, by their shapes, as versions of JAX store it in different ways.
+
+    What is stacked, of arguments behind and of results behind, has one axis more outside of a step.
+    """
+
+    def axes(variables: Any) -> list[int]:
+        return [len(variable.aval.shape) for variable in variables]
+
+    end = sum(map(operator.eq, axes(scan.invars), axes(step.invars)))
+    return slice(end - sum(map(operator.eq, axes(scan.outvars), axes(step.outvars))), end)
 
 
 def _function_name(equation: Any) -> str:
