@@ -184,6 +184,13 @@ def require_probabilities(name: str, value: Any, *, ndims: tuple[int, ...] = (2,
     return array
 
 
+def require_no_probabilities(name: str, logits: Any) -> None:
+    """Refuse rows that are all distributions where logits are asked for: they would count as very unsure ones."""
+    rows = np.asarray(logits, dtype=float)
+    if rows.shape[1] > 1 and np.min(rows) >= 0.0 and np.max(np.abs(np.sum(rows, axis=1) - 1.0)) < 1e-2:
+        raise ValueError(f"{name} must be logits, got probabilities in every row: take their logarithms")
+
+
 def _eps_as_given(value: Any) -> float:
     """Return the rounding of the floating-point numbers that were passed, which may be of half precision."""
     if not is_array_api_obj(value) or isinstance(value, np.generic):
