@@ -124,7 +124,7 @@ def claims(setting: Setting, results: Results) -> list[Claim]:
     fig4, fig7 = "Pham et al. (2022), Fig. 4, 5, Tables 4, 5", "Pham et al. (2022), Fig. 7, 16"
     found = []
     for name, of in (("trace", "trace"), ("largest", "largest eigenvalue")):
-        logs = np.log(results[name])
+        logs = _logs(results[name])
         found += [
             (fig4, f"{of}: lower in round 1 than at the teacher (logarithm)", logs[:, 0] - logs[:, 1]),
             (
@@ -141,7 +141,7 @@ def claims(setting: Setting, results: Results) -> list[Claim]:
         if setting.n_rounds > 1:
             change = logs[:, 1] - logs[:, -2]
             found.append((fig4, f"{of}: the last round is not a tenth lower than round 1 (logarithm)", 0.1 - change))
-    middle = np.log(results["top"]).mean(axis=2)
+    middle = _logs(results["top"]).mean(axis=2)
     found += [
         (
             fig7,
@@ -155,7 +155,7 @@ def claims(setting: Setting, results: Results) -> list[Claim]:
         ),
     ]
     middle_loss = results["surface"][..., setting.grid // 2, setting.grid // 2]
-    rise = np.log(results["surface"].mean(axis=(2, 3)) - middle_loss)
+    rise = _logs(results["surface"].mean(axis=(2, 3)) - middle_loss)
     found.append(
         (
             "Pham et al. (2022), Fig. 8, 14, 15",
@@ -164,6 +164,12 @@ def claims(setting: Setting, results: Results) -> list[Claim]:
         )
     )
     return [Claim(source, statement, str(setting), values) for source, statement, values in found]
+
+
+def _logs(values: np.ndarray) -> np.ndarray:
+    """Logarithms, where what is not positive counts as flat as the flattest of what is."""
+    positive = values[values > 0.0]
+    return np.log(np.maximum(values, positive.min() if positive.size else 1.0))
 
 
 def draw_results(setting: Setting, results: Results) -> dict[str, Figure]:
