@@ -65,7 +65,7 @@ class MeanLoss:
         wanted = labels
         if teacher is not None:
             logits = teacher.logits(points) if isinstance(teacher, Snapshot) else teacher
-            wanted = _training_data.require_teacher_logits(logits, len(points), n_outputs, dtype)
+            wanted = _training_data.require_teacher_logits(logits, len(points), n_outputs, loss, dtype)
         weights = _training_data.require_label_weights(label_weight, teacher is not None, 1)
         _training_data.require_weighted_labels(y, weights)
         has = y is not None, teacher is not None

@@ -29,10 +29,12 @@ class Record:
         What was observed, at the start and after each epoch.
     """
 
-    def __init__(self, made_from: Mapping[str, str], rest: Any, checkpoint: Any, log: Any) -> None:
+    def __init__(
+        self, made_from: Mapping[str, str], settings: Mapping[str, str], rest: Any, checkpoint: Any, log: Any
+    ) -> None:
         self.rows: list[dict[str, Any]] = []
         self.observed: dict[str, list[np.ndarray]] = {}
-        self._made_from = dict(made_from)
+        self._made_from, self._settings = dict(made_from), dict(settings)
         self._rest = rest
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
         self._log = None if log is None else Path(log)
@@ -63,9 +65,15 @@ class Record:
     def _require_same(self, about: Mapping[str, Any], parts: Iterable[str]) -> None:
         for what in parts:
             if about.get("made_from", {}).get(what) != self._made_from[what]:
+                held = about.get("settings", {})
+                changes = [
+                    f"; {name} is {held[name]} there and {now} here"
+                    for name, now in self._settings.items()
+                    if name.startswith(f"{what}.") and held.get(name, now) != now
+                ]
                 raise ValueError(
                     f"checkpoint must be of this training, got {str(self._checkpoint)!r} of another {what}: remove the"
-                    " file to start again"
+                    f" file to start again{''.join(changes)}"
                 )
 
     def start(self, found: Mapping[str, Any], progress: Progress) -> None:
@@ -91,7 +99,7 @@ class Record:
     def _write(self, progress: Progress) -> None:
         if self._checkpoint is not None:
             stacked = {_OBSERVED + name: np.stack(values) for name, values in self.observed.items()}
-            about = {"made_from": self._made_from, "rows": self.rows}
+            about = {"made_from": self._made_from, "settings": self._settings, "rows": self.rows}
             checkpoints.write(self._checkpoint, {**self._trees(progress), **stacked}, about)
         self._write_log()
 
