@@ -25,7 +25,7 @@ from kdtheory.nets import (
     top_eigenvalues,
     train,
 )
-from kdtheory.nets.eigenvalues import smooth
+from kdtheory.nets.density import smooth
 
 RNG = np.random.default_rng(0)
 
