@@ -84,7 +84,7 @@ def test_the_best_width_and_the_best_plain_one_have_worse_neighbours_half_an_oct
     points = rng.uniform(-2.0, 2.0, (320, 2))
     target = np.sin(4.0 * points[:, 0]) * points[:, 1] + 0.2 * rng.standard_normal(320)
     seen = []
-    widths = find_widths(points, target, n_steps=2, generator=np.random.default_rng(0), progress=seen.append)
+    widths = find_widths(points, target, n_steps=2, generator=np.random.default_rng(0), announce=seen.append)
     gammas = np.array([width.gamma for width in widths])
     assert np.all(np.diff(gammas) > 0)
     assert sorted(seen) == gammas.tolist()

@@ -263,5 +263,5 @@ def train(
     return TrainingRun(last.model, last.state, last.epoch, pd.DataFrame(record.rows), observed)
 
 
-def _snapshot(progress: _steps.Progress, rest: Any, epoch: int) -> Snapshot:
-    return Snapshot(eqx.combine(progress.params, rest), progress.state, epoch)
+def _snapshot(trained: _steps.Trained, rest: Any, epoch: int) -> Snapshot:
+    return Snapshot(eqx.combine(trained.params, rest), trained.state, epoch)
