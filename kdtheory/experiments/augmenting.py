@@ -22,6 +22,7 @@ from kdtheory.experiments.networks import (
     train_on_labels,
     train_student,
 )
+from kdtheory.figures.images import Images
 from kdtheory.figures.statistical import mean_and_error
 from kdtheory.nets import (
     ColorJitter,
@@ -107,7 +108,7 @@ def measure(setting: Setting, images: ImageSet, seed: int) -> dict[str, Any]:
         each teacher with a student of another one, by the first policy.
     """
     pool = draw(images.train, setting.n_images + setting.n_fresh, seed)
-    own, fresh = type(pool)(pool.X[: setting.n_images], pool.y[: setting.n_images]), pool.X[setting.n_images :]
+    own, fresh = Images(pool.X[: setting.n_images], pool.y[: setting.n_images]), pool.X[setting.n_images :]
     foreign = _scrambled(fresh, seed)
     as_taught = (RandomCrop(setting.padding), RandomFlip())
     plan = replace(setting.teacher_plan, augment=Sequential(*as_taught))

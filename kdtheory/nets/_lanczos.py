@@ -10,7 +10,7 @@ from scipy.linalg import eigh_tridiagonal
 from kdtheory.nets._symmetric import Products
 
 
-class Lanczos:
+class LanczosRuns:
     """Lanczos' method with full reorthogonalisation, from several vectors at once and each for itself."""
 
     def __init__(

@@ -16,7 +16,7 @@ from kdtheory._validation import (
     require_real,
     require_vector,
 )
-from kdtheory.nets._lanczos import Lanczos
+from kdtheory.nets._lanczos import LanczosRuns
 from kdtheory.nets._symmetric import Products
 from kdtheory.nets.eigenvalues import extreme_eigenvalues
 
@@ -157,7 +157,7 @@ def spectral_density(
     together = max(1, _MOST_BYTES // (8 * products.size * n_steps))
     for start in range(0, n_probes, together):
         some = min(together, n_probes - start)
-        run = Lanczos(products, rng.standard_normal((some, products.size)), rng, outside)
+        run = LanczosRuns(products, rng.standard_normal((some, products.size)), rng, outside)
         for _ in range(n_steps):
             run.step()
         for i in range(some):

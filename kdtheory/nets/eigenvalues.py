@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from kdtheory._validation import require_nonnegative_integer, require_positive, require_positive_integer
-from kdtheory.nets._lanczos import Lanczos
+from kdtheory.nets._lanczos import LanczosRuns
 from kdtheory.nets._symmetric import FlatnessWarning, Products
 
 Which = Literal["largest", "smallest", "both"]
@@ -131,7 +131,7 @@ def extreme_eigenvalues(
 ) -> tuple[Eigenvalues, np.ndarray]:
     """Extreme eigenvalues with their Ritz vectors."""
     rng = np.random.default_rng(require_nonnegative_integer("seed", seed))
-    run = Lanczos(products, rng.standard_normal((1, products.size)), rng)
+    run = LanczosRuns(products, rng.standard_normal((1, products.size)), rng)
     most = min(budget, products.size)
     wanted = 2 * k if which == "both" else k
     while True:
