@@ -215,8 +215,8 @@ def test_more_rows_than_can_be_decomposed_are_approximated_and_that_is_said(monk
     ("options", "message"),
     [
         ({"n_steps": 1}, "n_steps must be >= 2, got 1"),
-        ({"n_outer_folds": 1}, "outer_folds must be 0, or from 2 to the number of rows, 60, got 1"),
-        ({"n_outer_folds": 61}, "outer_folds must be 0, or from 2 to the number of rows, 60, got 61"),
+        ({"n_outer_folds": 1}, "n_outer_folds must be 0, or from 2 to the number of rows, 60, got 1"),
+        ({"n_outer_folds": 61}, "n_outer_folds must be 0, or from 2 to the number of rows, 60, got 61"),
         ({"seed": -1}, "seed must be >= 0, got -1"),
     ],
 )

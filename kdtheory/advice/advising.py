@@ -231,9 +231,9 @@ def r_squared(error: float, mean_error: float) -> float:
 
 
 def _folds(n_outer_folds: SupportsIndex, n_rows: int) -> int:
-    count = require_nonnegative_integer("outer_folds", n_outer_folds)
+    count = require_nonnegative_integer("n_outer_folds", n_outer_folds)
     if count == 1 or count > n_rows:
-        raise ValueError(f"outer_folds must be 0, or from 2 to the number of rows, {n_rows}, got {count}")
+        raise ValueError(f"n_outer_folds must be 0, or from 2 to the number of rows, {n_rows}, got {count}")
     return count
 
 
