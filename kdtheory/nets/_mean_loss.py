@@ -17,7 +17,7 @@ from jax.flatten_util import ravel_pytree
 from kdtheory._interop import double_precision
 from kdtheory._typing import Array
 from kdtheory.nets import _training_data
-from kdtheory.nets._jax_network import _intermediate_numbers
+from kdtheory.nets._jax_network import intermediate_numbers
 from kdtheory.nets._steps import batch_logits, like_one
 from kdtheory.nets.losses import DistillationLoss
 from kdtheory.nets.models import split
@@ -101,7 +101,7 @@ class MeanLoss:
             return batch_logits(eqx.combine(jax.tree.unflatten(structure, some), rest), points, self.state)[0]
 
         jaxpr = jax.make_jaxpr(logits)(leaves, like_one(self.points)).jaxpr
-        return math.prod(self.points.shape[1:]) + _intermediate_numbers(jaxpr)
+        return math.prod(self.points.shape[1:]) + intermediate_numbers(jaxpr)
 
     def batches(self, size: int) -> list[Batch]:
         """Batches of one shape, of about as many points each; those that fill the last ones have no weight."""
