@@ -19,7 +19,7 @@ from kdtheory.nets import (
     top_eigenvalues,
     train,
 )
-from kdtheory.nets.eigenvalues import smooth
+from kdtheory.nets.density import smooth
 
 N_SEEDS = 200
 

@@ -126,7 +126,7 @@ def require_array(name: str, value: Any, *, like: Array | None = None, allow_emp
     finite = xp.isfinite(array)
     if not bool(xp.all(finite)):
         where = first_index(xp, ~finite)
-        raise ValueError(f"{name} must be finite, got {float(array[where])} at {_position(where)}")
+        raise ValueError(f"{name} must be finite, got {float(array[where])} at {position_of(where)}")
     return array
 
 
@@ -175,13 +175,20 @@ def require_probabilities(name: str, value: Any, *, ndims: tuple[int, ...] = (2,
     outside = (array < 0.0) | (array > 1.0)
     if bool(xp.any(outside)):
         where = first_index(xp, outside)
-        raise ValueError(f"{name} must lie in [0, 1], got {float(array[where])!r} at {_position(where)}")
+        raise ValueError(f"{name} must lie in [0, 1], got {float(array[where])!r} at {position_of(where)}")
     sums = xp.sum(array, axis=-1)
     wrong = xp.abs(sums - 1.0) > max(_SUM_TO_ONE, 4.0 * eps)
     if bool(xp.any(wrong)):
         where = first_index(xp, wrong)
-        raise ValueError(f"{name} must sum to 1 in every row, got {float(sums[where])!r} at {_position(where)}")
+        raise ValueError(f"{name} must sum to 1 in every row, got {float(sums[where])!r} at {position_of(where)}")
     return array
+
+
+def require_no_probabilities(name: str, logits: Any) -> None:
+    """Refuse rows that are all distributions where logits are asked for: they would count as very unsure ones."""
+    rows = np.asarray(logits, dtype=float)
+    if rows.shape[1] > 1 and np.min(rows) >= 0.0 and np.max(np.abs(np.sum(rows, axis=1) - 1.0)) < 1e-2:
+        raise ValueError(f"{name} must be logits, got probabilities in every row: take their logarithms")
 
 
 def _eps_as_given(value: Any) -> float:
@@ -211,7 +218,7 @@ def require_representable(array: Array, what: str) -> Array:
     finite = xp.isfinite(array)
     if not bool(xp.all(finite)):
         where = first_index(xp, ~finite)
-        raise OverflowError(f"{what} at {_position(where)} is too large for {array.dtype}")
+        raise OverflowError(f"{what} at {position_of(where)} is too large for {array.dtype}")
     return array
 
 
@@ -221,7 +228,8 @@ def first_index(xp: Namespace, mask: Array) -> tuple[int, ...]:
     return tuple(int(index) for index in np.unravel_index(flat, tuple(mask.shape)))
 
 
-def _position(index: tuple[int, ...]) -> str:
+def position_of(index: tuple[int, ...]) -> str:
+    """Say where an entry is, in an error."""
     return f"index {index[0] if len(index) == 1 else index}" if index else "the only entry"
 
 

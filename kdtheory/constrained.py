@@ -15,7 +15,7 @@ from array_api_compat import array_namespace, device
 from kdtheory._interop import from_numpy, to_numpy
 from kdtheory._typing import Array
 from kdtheory._validation import require_positive, require_positive_integer, require_targets
-from kdtheory.filters import Modes, Ridge, distil
+from kdtheory.filters import Modes, Ridge, compose
 from kdtheory.spectral_fit import SpectralFit
 from kdtheory.spectrum import as_spectrum
 
@@ -170,7 +170,7 @@ def selfdistill_constrained(
     teacher = Modes(xp.zeros_like(d), xp.ones_like(d), xp.zeros_like(d))  # the targets themselves
     while len(ridges) < limit and np.linalg.norm(sizes) > _COLLAPSE:
         ridge = _active_penalty(levels, sizes)
-        teacher = distil(teacher, Ridge(ridge).modes(d), label_weight=0.0)
+        teacher = compose(teacher, Ridge(ridge).modes(d), label_weight=0.0)
         sizes = sizes * (levels / (levels + ridge))
         ridges.append(ridge)
         modes.append(teacher)

@@ -27,7 +27,7 @@ from kdtheory._validation import (
     require_real,
     require_targets,
 )
-from kdtheory.filters import Modes, Progress, descend, distil, flow, resume
+from kdtheory.filters import Modes, Progress, compose, descend, flow, resume
 from kdtheory.spectral_fit import SpectralFit
 from kdtheory.spectrum import Spectrum, as_spectrum
 
@@ -278,7 +278,7 @@ def _trajectories(
     count = require_positive_integer("n_rounds", n_rounds)
 
     def train(teacher: Modes, training: Progress) -> Modes:
-        return resume(teacher, training, alpha) if warm else distil(teacher, training.modes, alpha)
+        return resume(teacher, training, alpha) if warm else compose(teacher, training.modes, alpha)
 
     teacher, rounds = stopped.modes, []
     with np.errstate(all="ignore"):  # what overflows is refused by the trajectories

@@ -28,7 +28,7 @@ from kdtheory._validation import (
     require_real,
     require_targets,
 )
-from kdtheory.filters import Modes, Ridge, distil
+from kdtheory.filters import Modes, Ridge, compose
 from kdtheory.spectrum import Spectrum, as_spectrum
 
 
@@ -112,7 +112,7 @@ def greedy_label_weights(
         if within:
             weight = min(max(weight, 0.0), 1.0)
         weights.append(require_real(f"the label weight of step {step}", weight))
-        teacher = distil(teacher, problem.ridge, weight)
+        teacher = compose(teacher, problem.ridge, weight)
     return from_numpy(np.array(weights), like=problem.y_val)
 
 
@@ -324,7 +324,7 @@ class _ValidationProblem:
         teacher = self.ridge
         with np.errstate(over="ignore", invalid="ignore"):
             for label_weight in label_weights.tolist():
-                teacher = distil(teacher, self.ridge, label_weight)
+                teacher = compose(teacher, self.ridge, label_weight)
         try:
             error = to_numpy(self.y_val - self.predict(teacher.coefficient))
         except OverflowError:

@@ -29,9 +29,9 @@ __all__ = [
     "read_retrieval_file",
 ]
 
-HEADER = re.compile(r" *\d{1,15} +\d{1,15} +\d{1,15} *\n?", re.ASCII)
-LABELS = re.compile(r"(?:\d+(?:,\d+)*)?", re.ASCII)
-FEATURES = re.compile(r" *(?:\d+:[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?(?: +|$))*", re.ASCII)
+_HEADER = re.compile(r" *\d{1,15} +\d{1,15} +\d{1,15} *\n?", re.ASCII)
+_LABELS = re.compile(r"(?:\d+(?:,\d+)*)?", re.ASCII)
+_FEATURES = re.compile(r" *(?:\d+:[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?(?: +|$))*", re.ASCII)
 
 
 class RetrievalFileError(ValueError):
@@ -318,7 +318,7 @@ def _open(path: Path) -> TextIO:
 
 
 def _header(path: Path, line: str) -> tuple[int, int, int]:
-    if HEADER.fullmatch(line) is None or min(sizes := [int(size) for size in line.split()]) == 0:
+    if _HEADER.fullmatch(line) is None or min(sizes := [int(size) for size in line.split()]) == 0:
         raise RetrievalFileError(
             f"{path}, line 1: the header must be three integers > 0, n_points n_features n_labels, got {_shown(line)}"
         )
@@ -359,10 +359,10 @@ def _parse(line: str, n_features: int, n_labels: int) -> tuple[np.ndarray, np.nd
     if not line:
         raise ValueError("a row must not be empty: one without labels starts with a space")
     head, _, tail = line.partition(" ")
-    if LABELS.fullmatch(head) is None:
+    if _LABELS.fullmatch(head) is None:
         raise ValueError(f"labels must be integers with commas between, before the first space, got {_shown(head)}")
-    if FEATURES.fullmatch(tail) is None:
-        wrong = next(pair for pair in tail.split(" ") if pair and FEATURES.fullmatch(pair) is None)
+    if _FEATURES.fullmatch(tail) is None:
+        wrong = next(pair for pair in tail.split(" ") if pair and _FEATURES.fullmatch(pair) is None)
         raise ValueError(f"features must be written as number:value, got {_shown(wrong)}")
     labels = np.array(head.split(",") if head else [], dtype=np.float64)  # numbers of any size, until they are checked
     features, values = np.array(tail.replace(":", " ").split(), dtype=np.float64).reshape(-1, 2).T

@@ -19,7 +19,7 @@ from kdtheory._validation import (
     require_vector,
 )
 from kdtheory.combinations import combination_from_label_weights, label_weight_sequence
-from kdtheory.filters import Modes, Ridge, SelfDistillationLimit, distil
+from kdtheory.filters import Modes, Ridge, SelfDistillationLimit, compose
 from kdtheory.spectral_fit import SpectralFit
 from kdtheory.spectrum import as_spectrum
 
@@ -335,7 +335,7 @@ def _steps(eigenvalues: Array, ridge: float, label_weights: list[float]) -> Mode
         teacher = student = Ridge(ridge).modes(eigenvalues)
         steps = [teacher]
         for label_weight in label_weights:
-            teacher = distil(teacher, student, label_weight)
+            teacher = compose(teacher, student, label_weight)
             steps.append(teacher)
     return _join(array_namespace(eigenvalues).stack, steps)
 

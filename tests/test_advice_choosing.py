@@ -84,7 +84,7 @@ def test_the_best_width_and_the_best_plain_one_have_worse_neighbours_half_an_oct
     points = rng.uniform(-2.0, 2.0, (320, 2))
     target = np.sin(4.0 * points[:, 0]) * points[:, 1] + 0.2 * rng.standard_normal(320)
     seen = []
-    widths = find_widths(points, target, n_steps=2, generator=np.random.default_rng(0), progress=seen.append)
+    widths = find_widths(points, target, n_steps=2, generator=np.random.default_rng(0), announce=seen.append)
     gammas = np.array([width.gamma for width in widths])
     assert np.all(np.diff(gammas) > 0)
     assert sorted(seen) == gammas.tolist()
@@ -215,8 +215,8 @@ def test_more_rows_than_can_be_decomposed_are_approximated_and_that_is_said(monk
     ("options", "message"),
     [
         ({"n_steps": 1}, "n_steps must be >= 2, got 1"),
-        ({"n_outer_folds": 1}, "outer_folds must be 0, or from 2 to the number of rows, 60, got 1"),
-        ({"n_outer_folds": 61}, "outer_folds must be 0, or from 2 to the number of rows, 60, got 61"),
+        ({"n_outer_folds": 1}, "n_outer_folds must be 0, or from 2 to the number of rows, 60, got 1"),
+        ({"n_outer_folds": 61}, "n_outer_folds must be 0, or from 2 to the number of rows, 60, got 61"),
         ({"seed": -1}, "seed must be >= 0, got -1"),
     ],
 )

@@ -116,7 +116,9 @@ def test_what_is_no_file_is_refused_by_its_name(tmp_path):
         read_rows(tmp_path / "pipe")
 
 
-@pytest.mark.parametrize(("options", "message"), [({"most_rows": 0}, "rows must be >= 1"), ({"seed": -1}, "seed must")])
+@pytest.mark.parametrize(
+    ("options", "message"), [({"most_rows": 0}, "most_rows must be >= 1"), ({"seed": -1}, "seed must")]
+)
 def test_numbers_out_of_range_are_refused(tmp_path, options, message):
     (tmp_path / "data.csv").write_text(TEXT)
     with pytest.raises(ValueError, match=message):

@@ -18,7 +18,7 @@ from kdtheory.experiments.ensemble_teachers import ENSEMBLES
 from kdtheory.experiments.experiment import read_set
 from kdtheory.experiments.initialisation import INITIALISATION
 from kdtheory.experiments.menon_2020 import PROGRAMME as MENON
-from kdtheory.experiments.networks import Network, draw
+from kdtheory.experiments.networks import Architecture, draw
 from kdtheory.experiments.pham_2022 import PROGRAMME as PHAM
 from kdtheory.experiments.recycling import RECYCLING
 from kdtheory.experiments.rounds import ROUNDS
@@ -200,7 +200,7 @@ def test_students_can_be_shown_what_any_policy_makes(policy):
     images = draw(read_set("digits", None).train, 32, 0)
     augment = Sequential(RandomCrop(1), *POLICIES[policy](images.X[20:], images.X[20:] ** 2))
     plan = TrainingPlan(n_epochs=1, learning_rate=0.1, augment=augment)
-    student, teacher = (Network("perceptron", 4).make((8, 8), seed) for seed in range(2))
+    student, teacher = (Architecture("perceptron", 4).make((8, 8), seed) for seed in range(2))
     history = train(student, images.X[:20], None, plan=plan, teacher=Snapshot(teacher)).history
     assert np.isfinite(history["loss"]).all()
 

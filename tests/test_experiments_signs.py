@@ -154,6 +154,18 @@ def test_claims_are_reproduced_by_the_papers_picture_and_none_by_the_mirrored_on
         assert {name: verdict for name, verdict in verdicts.items() if verdict not in allowed} == {}
 
 
+def test_a_trace_that_is_not_positive_is_as_flat_as_the_flattest_of_the_others():
+    setting = FLATNESS.setting("full")
+    made = of_flatness(setting, 1)
+    results = {name: np.stack([np.asarray(values)] * N_TRIALS) for name, values in made.items()}
+    results["trace"][:, 1] = -0.1
+    flattest = results["trace"][0, 2]
+    found = {claim.statement: claim for claim in FLATNESS.claims(setting, results)}
+    claim = found["trace: lower in round 1 than at the teacher (logarithm)"]
+    assert claim.mean == pytest.approx(np.log(results["trace"][0, 0] / flattest))
+    assert claim.verdict() == "reproduced"
+
+
 def test_the_best_depth_is_chosen_where_it_is_not_judged():
     """Of teachers that differ by chance alone, the deepest is not called worse than the best of them."""
     setting, rng, found = DEPTH.setting("full"), np.random.default_rng(0), []

@@ -214,9 +214,16 @@ def other_format(path):
         (other_width, "checkpoint must hold the architecture that is given"),
         (other_depth, "checkpoint must hold the architecture that is given"),
         (other_weights, "of another model: remove the file to start again"),
-        (lambda path: training(path, plan=TrainingPlan(n_epochs=5, optimiser="adam")), "of another plan"),
+        (
+            lambda path: training(path, plan=replace(PLAN, learning_rate=0.03, augment=None)),
+            "of another plan: remove the file to start again; plan.learning_rate is 0.02 there and 0.03 here;"
+            " plan.augment is <function jitter> there and None here",
+        ),
         (lambda path: training(path, label_weight=0.5), "of another label_weight"),
-        (lambda path: training(path, loss=DistillationLoss(temperature=2.0)), "of another loss"),
+        (
+            lambda path: training(path, loss=DistillationLoss(temperature=2.0)),
+            "of another loss: remove the file to start again; loss.temperature is 1.0 there and 2.0 here",
+        ),
         (lambda path: train(MODEL, X + 1, Y, plan=PLAN, teacher=TEACHER, checkpoint=path), "of another X"),
         (lambda path: train(MODEL, X, (Y + 1) % 3, plan=PLAN, teacher=TEACHER, checkpoint=path), "of another y"),
         (lambda path: train(MODEL, X, Y, plan=PLAN, teacher=-TEACHER, checkpoint=path), "of another teacher"),
@@ -305,6 +312,12 @@ def test_a_network_and_its_state_are_saved_together(tmp_path):
     _, again = load_network(tmp_path / "network", model, state)
     for left, right in zip(jax.tree.leaves(again), jax.tree.leaves(filled), strict=True):
         assert np.array_equal(left, right)
+
+
+def test_what_has_no_arrays_is_not_saved_as_a_network(tmp_path):
+    with pytest.raises(TypeError, match="model must hold arrays, got Snapshot: of what `train` returns, save"):
+        save_network(tmp_path / "network", Snapshot(MODEL))
+    assert not list(tmp_path.iterdir())
 
 
 def test_arrays_are_kept_whatever_their_layout(tmp_path):

@@ -120,6 +120,14 @@ def count_calls(calls):
     return lambda *arguments, **how: (calls.append(1), run_epoch(*arguments, **how))[1]
 
 
+def test_a_distillation_prints_on_one_line():
+    found = self_distill(network, X, Y, n_rounds=2, plan=TrainingPlan(n_epochs=1))
+    assert repr(found) == (
+        "Distillation(n_rounds=2, n_fits=2, teacher=MultilayerPerceptron, student=MultilayerPerceptron,"
+        " loss='cross_entropy')"
+    )
+
+
 def test_a_weight_that_makes_no_difference_is_one():
     with pytest.warns(LabelWeightWarning, match="same for every label weight"):
         assert estimate_label_weight([1.0, 2.0], [1.0, 2.0], [0.0, 0.0]) == 1.0

@@ -55,6 +55,12 @@ def test_an_ensemble_of_one_predicts_what_its_member_does():
     np.testing.assert_allclose(one.logits(X), log_softmax(OF_MEMBERS[0], axis=1), rtol=1e-12)
 
 
+def test_an_ensemble_prints_on_one_line():
+    assert repr(Ensemble(MEMBERS, combine="mean_logit")) == (
+        "Ensemble(3 of MultilayerPerceptron, RandomFeatures, combine='mean_logit')"
+    )
+
+
 @pytest.mark.parametrize("combine", list(EXPECTED))
 @pytest.mark.parametrize("lives", [False, True])
 def test_students_learn_what_the_ensemble_says(combine, lives):

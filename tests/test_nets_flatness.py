@@ -18,13 +18,14 @@ from kdtheory.nets import (
     MultilayerPerceptron,
     Snapshot,
     TrainingPlan,
+    flatness,
     hessian_trace,
     measure_flatness,
     spectral_density,
     top_eigenvalues,
     train,
 )
-from kdtheory.nets.eigenvalues import smooth
+from kdtheory.nets.density import smooth
 
 RNG = np.random.default_rng(0)
 
@@ -268,6 +269,14 @@ def test_flatness_puts_networks_side_by_side(trained, hessian, spectrum):
     some = measure_flatness(run.model, X, y, minibatch=50, rtol=0.05, seed=3)
     assert some.index.tolist() == ["MultilayerPerceptron"]
     assert some["loss"].item() == pytest.approx(hessian.minibatch(50, 3).mean_loss(), rel=1e-12)
+
+
+def test_all_networks_are_looked_at_before_the_first_is_measured(trained, monkeypatch):
+    run, X, y = trained
+    monkeypatch.setattr(flatness, "hessian_trace", lambda *_, **__: pytest.fail("it was measured"))
+    other = MultilayerPerceptron(X.shape[1] + 1, 10, width=3, key=jax.random.key(0))
+    with pytest.raises((TypeError, ValueError), match="must all have this loss, got of 'second': model must take"):
+        measure_flatness({"first": run, "second": other}, X, y)
 
 
 @pytest.mark.parametrize(

@@ -337,6 +337,17 @@ def test_points_that_a_network_does_not_take_are_refused_by_name():
 PLAN = TrainingPlan(n_epochs=2, learning_rate=0.1)
 
 
+def test_probabilities_are_outputs_like_others_of_a_teacher_by_the_squared_loss():
+    run = train(MODEL, X, Y, plan=PLAN, loss=DistillationLoss("squared"), teacher=np.full((22, 3), 1 / 3))
+    assert np.isfinite(run.history["loss"]).all()
+
+
+def test_networks_print_on_one_line():
+    run = train(MODEL, X, Y, plan=PLAN)
+    assert repr(run) == "TrainingRun(MultilayerPerceptron, epoch=2)"
+    assert repr(Snapshot(MODEL)) == "Snapshot(MultilayerPerceptron, epoch=0)"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -348,6 +359,11 @@ PLAN = TrainingPlan(n_epochs=2, learning_rate=0.1)
         ({"y": np.full((22, 3), 0.5)}, "y must sum to 1 in every row, got 1.5"),
         ({"y": np.full((22, 2), 0.5)}, "y must have shape (22,) or (22, 3)"),
         ({"teacher": LOGITS[:, :2]}, "teacher must have logits of shape (22, 3), as the student has them, got (22, 2)"),
+        (
+            {"teacher": np.full((22, 3), 1 / 3)},
+            "teacher must be logits, got probabilities in every row: take their",
+        ),
+        ({"plan": TrainingPlan(n_epochs=2, batch_size=23)}, "batch_size must be <= 22, the number of points, got 23"),
         ({"teacher": MODEL}, "teacher must be logits or a Snapshot, got MultilayerPerceptron: Snapshot(model) makes"),
         ({"teacher": np.full((22, 3), np.inf)}, "teacher must be finite, got inf"),
         ({"teacher": LOGITS, "label_weight": 1.5}, "label_weight must be <= 1, got 1.5"),
@@ -388,6 +404,10 @@ def test_what_cannot_be_trained_is_refused_by_name(change, message):
         (lambda: TrainingPlan(n_epochs=2, warm_up_epochs=2), "warm_up_epochs must be < n_epochs = 2, got 2"),
         (lambda: TrainingPlan(n_epochs=2, learning_rate=0.0), "learning_rate must be > 0, got 0.0"),
         (lambda: TrainingPlan(n_epochs=2, momentum=1.0), "momentum must be > -1 and < 1, got 1.0"),
+        (
+            lambda: TrainingPlan(n_epochs=2, optimiser="adam", momentum=0.9),
+            "momentum must be 0 for the optimiser 'adam', got 0.9",
+        ),
         (lambda: TrainingPlan(n_epochs=2, nesterov="no"), "nesterov must be True or False, got 'no'"),
         (lambda: TrainingPlan(n_epochs=2, clip_norm=-1.0), "clip_norm must be > 0, got -1.0"),
         (lambda: TrainingPlan(n_epochs=2, weight_decay=-1.0), "weight_decay must be >= 0, got -1.0"),

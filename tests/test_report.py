@@ -236,8 +236,8 @@ def test_large_logits_have_finite_numbers_and_a_page():
 def test_bad_arguments_are_refused_by_name():
     teacher, student, labels, _ = logits(n=20)
     for change, message in (
-        ({"quantile": 0.0}, "quantile must be > 0 and <= 1, got 0.0"),
-        ({"quantile": 1.5}, "quantile must be > 0 and <= 1, got 1.5"),
+        ({"quantile": 0.0}, "quantile must be > 0 and <= 0.5, since the two ends may not overlap, got 0.0"),
+        ({"quantile": 0.6}, "quantile must be > 0 and <= 0.5, since the two ends may not overlap, got 0.6"),
         ({"temperature": 0.0}, "temperature must be > 0, got 0.0"),
         ({"n_bins": 0}, "n_bins must be >= 1, got 0"),
         ({"seed": -1}, "seed must be >= 0, got -1"),

@@ -22,7 +22,7 @@ from kdtheory._validation import require_bool, require_nonnegative_integer, requ
 from kdtheory.advice.choosing import Gain, gain_without_hindsight
 from kdtheory.advice.sentences import sentences
 from kdtheory.advice.table import Table
-from kdtheory.advice.widths import Progress, Width, find_widths
+from kdtheory.advice.widths import Announce, Width, find_widths
 from kdtheory.estimators import SelfDistilledKernelRidge
 
 _ONE_THREAD_UP_TO = 3000
@@ -204,14 +204,14 @@ def advise(
     seed = require_nonnegative_integer("seed", seed)
     generators = np.random.default_rng(seed).spawn(3)
     target, n_rows = table.target, table.n_rows
-    with _shown(require_bool("verbose", verbose)) as progress, _threads(n_rows):
+    with _shown(require_bool("verbose", verbose)) as announce, _threads(n_rows):
         columns = _columns(table).fit(table.features)
         points = columns.transform(table.features)
-        widths = find_widths(points, target, n_steps=most_steps, generator=generators[0], progress=progress)
+        widths = find_widths(points, target, n_steps=most_steps, generator=generators[0], announce=announce)
         chosen, plain = _chosen(widths), _plain(widths)
         refitted = None
         if n_folds:
-            refitted = _gain_refitted(table, most_steps, n_folds, generators[2], progress)
+            refitted = _gain_refitted(table, most_steps, n_folds, generators[2], announce)
     return Advice(
         table=table,
         model=Pipeline([("columns", columns), ("model", chosen.model)]),
@@ -231,9 +231,9 @@ def r_squared(error: float, mean_error: float) -> float:
 
 
 def _folds(n_outer_folds: SupportsIndex, n_rows: int) -> int:
-    count = require_nonnegative_integer("outer_folds", n_outer_folds)
+    count = require_nonnegative_integer("n_outer_folds", n_outer_folds)
     if count == 1 or count > n_rows:
-        raise ValueError(f"outer_folds must be 0, or from 2 to the number of rows, {n_rows}, got {count}")
+        raise ValueError(f"n_outer_folds must be 0, or from 2 to the number of rows, {n_rows}, got {count}")
     return count
 
 
@@ -256,7 +256,7 @@ def _plain(widths: Sequence[Width]) -> Width:
 
 
 def _gain_refitted(
-    table: Table, n_steps: int, n_folds: int, generator: np.random.Generator, progress: Progress
+    table: Table, n_steps: int, n_folds: int, generator: np.random.Generator, announce: Announce
 ) -> Gain:
     """Gain at rows of which no fit and no choice has seen anything, each left out once."""
     losses, plain_losses = np.zeros(table.n_rows), np.zeros(table.n_rows)
@@ -265,7 +265,7 @@ def _gain_refitted(
         columns = _columns(table).fit(table.features.iloc[kept])
         seen, unseen = (columns.transform(table.features.iloc[rows]) for rows in (kept, left_out))
         target, true = table.target[kept], table.target[left_out]
-        widths = find_widths(seen, target, n_steps=n_steps, generator=generator, progress=progress)
+        widths = find_widths(seen, target, n_steps=n_steps, generator=generator, announce=announce)
         best = _plain(widths)
         plain = SelfDistilledKernelRidge(best.plain_ridge, n_steps=1, gamma=best.gamma, solver=best.model.solver_)
         plain_losses[left_out] = _losses(plain.fit(seen, target).predict(unseen), true)
@@ -278,14 +278,14 @@ def _losses(predictions: Array, target: Array) -> Array:
 
 
 @contextmanager
-def _shown(verbose: bool) -> Iterator[Progress]:
+def _shown(verbose: bool) -> Iterator[Announce]:
     with tqdm(desc="kernel widths", unit="width", disable=not verbose, leave=False) as bar:
 
-        def progress(gamma: float) -> None:
+        def announce(gamma: float) -> None:
             bar.set_postfix_str(f"gamma {gamma:.3g}", refresh=False)
             bar.update()
 
-        yield progress
+        yield announce
 
 
 @contextmanager

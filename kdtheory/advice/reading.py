@@ -82,7 +82,11 @@ def read_rows(path: str | PathLike[str], *, most_rows: SupportsIndex = 2000, see
     >>> read_rows("data.csv").frame["x"].tolist()
     [1.5, 2.5]
     """
-    file, count, generator = Path(path), require_positive_integer("rows", most_rows), require_generator("seed", seed)
+    file, count, generator = (
+        Path(path),
+        require_positive_integer("most_rows", most_rows),
+        require_generator("seed", seed),
+    )
     if file.exists() and not file.is_file():
         reason = errno.EISDIR if file.is_dir() else errno.EINVAL
         raise OSError(reason, os.strerror(reason), str(file))

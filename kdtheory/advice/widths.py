@@ -25,7 +25,7 @@ _BETTER = 1e-3
 
 _MEDIAN_OF = 500
 
-Progress: TypeAlias = Callable[[float], None]
+Announce: TypeAlias = Callable[[float], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class Width:
 
 
 def find_widths(
-    points: Array, target: Array, *, n_steps: int, generator: np.random.Generator, progress: Progress
+    points: Array, target: Array, *, n_steps: int, generator: np.random.Generator, announce: Announce
 ) -> list[Width]:
     """Try widths until neither the best model nor the best kernel ridge regression has a better one on either side.
 
@@ -73,7 +73,7 @@ def find_widths(
         Largest number of fits.
     generator : numpy.random.Generator
         For the choice of the first points.
-    progress : callable
+    announce : callable
         Is told every width before it is tried.
 
     Returns
@@ -93,7 +93,7 @@ def find_widths(
             part = order[:size]
             few = _Climb(points[part], target[part], unit, 1, lambda _: None)
             starts.append(few.best_of([starts[-1]] if starts else _COARSE, 2))
-    climb = _Climb(points, target, unit, n_steps, progress)
+    climb = _Climb(points, target, unit, n_steps, announce)
     if starts:
         start = starts[-1] + round((starts[-1] - starts[0]) / 2) * 2
         climb.best_of([start + number for number in _AROUND], 2)
@@ -106,8 +106,8 @@ def find_widths(
 class _Climb:
     """Widths that were tried, by their number of half octaves."""
 
-    def __init__(self, points: Array, target: Array, unit: float, n_steps: int, progress: Progress) -> None:
-        self.points, self.target, self.unit, self.n_steps, self.progress = points, target, unit, n_steps, progress
+    def __init__(self, points: Array, target: Array, unit: float, n_steps: int, announce: Announce) -> None:
+        self.points, self.target, self.unit, self.n_steps, self.announce = points, target, unit, n_steps, announce
         self.tried: dict[int, Width] = {}
 
     def best_of(self, starts: Sequence[int], step: int) -> int:
@@ -125,7 +125,7 @@ class _Climb:
         for number in np.clip(numbers, -_FARTHEST, _FARTHEST).astype(int).tolist():
             if number not in self.tried:
                 gamma = self.unit * 2.0 ** (number / 2)
-                self.progress(gamma)
+                self.announce(gamma)
                 self.tried[number] = try_width(self.points, self.target, gamma, self.n_steps)
 
     def _plain(self, number: int) -> float:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -20,6 +21,16 @@ def one_line_errors() -> Iterator[None]:
         fail(f"{error.filename}: {error.strerror}" if error.filename is not None else str(error))
     except (ValueError, TypeError, OverflowError, MemoryError) as error:
         fail(str(error) or type(error).__name__)
+
+
+@contextmanager
+def named_as_given(names: Mapping[str, str]) -> Iterator[None]:
+    """Let errors name the files and options that a user gave, in place of the arguments that they became."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        message = re.sub(r"^\w+(?= must)|\b\w+_logits\b", lambda found: names.get(found[0], found[0]), str(error))
+        raise ValueError(message) from error
 
 
 def fail(message: str) -> NoReturn:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kdtheory.command_line._errors import one_line_errors
+from kdtheory.command_line._errors import named_as_given, one_line_errors
 
 
 def advise(
@@ -38,12 +38,14 @@ def advise(
         from kdtheory.advice import make_table, read_rows
         from kdtheory.advice.output import staging, write_advice
 
-        with staging(out) as place:
+        options = {name: f"--{name}" for name in ("target", "drop", "seed")}
+        options |= {"most_rows": "--rows", "n_steps": "--steps", "n_outer_folds": "--outer-folds"}
+        with staging(out) as place, named_as_given(options):
             read = read_rows(data, most_rows=rows, seed=seed)
             table = make_table(read, target, drop=drop or [])
             advice = advised(table, n_steps=steps, n_outer_folds=outer_folds, seed=seed, verbose=sys.stderr.isatty())
             names = [file.name for file in write_advice(advice, place)]
-    options = "".join(f", {name}={value!r}" for name, value in read.options.items())
+    how = "".join(f", {name}={value!r}" for name, value in read.options.items())
     lines = [
         *advice.summary,
         "",
@@ -52,6 +54,6 @@ def advise(
         "In Python:",
         "    import pandas",
         "    from kdtheory.estimators import load",
-        f"    load({str(out / 'model.skops')!r}).predict(pandas.read_csv({str(data)!r}{options}))",
+        f"    load({str(out / 'model.skops')!r}).predict(pandas.read_csv({str(data)!r}{how}))",
     ]
     typer.echo("\n".join(lines))

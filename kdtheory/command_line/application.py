@@ -9,7 +9,7 @@ import numpy as np
 import typer
 
 import kdtheory
-from kdtheory.command_line._errors import one_line_errors
+from kdtheory.command_line._errors import named_as_given, one_line_errors
 from kdtheory.command_line.advise import advise
 from kdtheory.command_line.reproduce import reproduce
 
@@ -61,18 +61,22 @@ def report(
 
         page = require_page_path(output)
         require_writable(page)
-        controls = [read_logits(each) for each in control or []]
-        result = compare(
-            read_logits(teacher),
-            read_logits(student),
-            read_labels(labels),
-            control_logits=_stacked(controls, control or []),
-            temperature=temperature,
-            quantile=quantile,
-            n_bins=bins,
-            seed=seed,
-            title=f"{_name(student)} and its teacher {_name(teacher)}" if title is None else title,
-        )
+        teacher_logits, student_logits, classes = read_logits(teacher), read_logits(student), read_labels(labels)
+        control_logits = _stacked([read_logits(each) for each in control or []], control or [])
+        given = {name: f"--{name}" for name in ("temperature", "quantile", "seed", "title")} | {"n_bins": "--bins"}
+        files = {"teacher_logits": teacher, "student_logits": student, "labels": labels}
+        with named_as_given({**given, **files, "control_logits": ", ".join(control or [])}):
+            result = compare(
+                teacher_logits,
+                student_logits,
+                classes,
+                control_logits=control_logits,
+                temperature=temperature,
+                quantile=quantile,
+                n_bins=bins,
+                seed=seed,
+                title=f"{_name(student)} and its teacher {_name(teacher)}" if title is None else title,
+            )
         result.save(page)
     typer.echo("\n".join([*result.summary, f"{page}", f"{page.with_suffix('.json')}"]))
 

@@ -10,7 +10,7 @@ from kdtheory._intercept import CenteredProblem
 from kdtheory._typing import Array, QFilter
 from kdtheory._validation import require_array, require_positive, require_positive_integer
 from kdtheory.combinations import label_weight_sequence
-from kdtheory.filters import Ridge, distil
+from kdtheory.filters import Ridge, compose
 from kdtheory.selfdistill import selfdistill_closed_form
 
 
@@ -47,7 +47,7 @@ def distilled_filters(ridge: Any, n_steps: Any, label_weight: Any, shape: tuple[
             with np.errstate(all="ignore"):  # what overflows is refused by the fit
                 modes = teacher = student.modes(eigenvalues)
                 for weight in weights:
-                    modes = distil(modes, teacher, weight)
+                    modes = compose(modes, teacher, weight)
             return modes.coefficient
 
         return coefficient

@@ -12,7 +12,17 @@ from matplotlib.figure import Figure
 
 from kdtheory.experiments.claims import Claim
 from kdtheory.experiments.experiment import Experiment, ImageSet, Results
-from kdtheory.experiments.networks import SCORES, Network, distil, draw, ensembles, last, scores, teach
+from kdtheory.experiments.networks import (
+    SCORES,
+    Architecture,
+    draw,
+    ensembles,
+    last,
+    scores,
+    train_on_labels,
+    train_student,
+)
+from kdtheory.figures.images import Images
 from kdtheory.figures.statistical import mean_and_error
 from kdtheory.nets import (
     ColorJitter,
@@ -51,7 +61,7 @@ class Setting:
     ----------
     data, n_trials
         As in `Experiment`.
-    network : Network
+    network : Architecture
     n_images : int
         Of teachers and students.
     n_fresh : int
@@ -68,7 +78,7 @@ class Setting:
 
     data: str
     n_trials: int
-    network: Network
+    network: Architecture
     n_images: int
     n_fresh: int
     members: tuple[int, ...]
@@ -98,12 +108,12 @@ def measure(setting: Setting, images: ImageSet, seed: int) -> dict[str, Any]:
         each teacher with a student of another one, by the first policy.
     """
     pool = draw(images.train, setting.n_images + setting.n_fresh, seed)
-    own, fresh = type(pool)(pool.X[: setting.n_images], pool.y[: setting.n_images]), pool.X[setting.n_images :]
+    own, fresh = Images(pool.X[: setting.n_images], pool.y[: setting.n_images]), pool.X[setting.n_images :]
     foreign = _scrambled(fresh, seed)
     as_taught = (RandomCrop(setting.padding), RandomFlip())
     plan = replace(setting.teacher_plan, augment=Sequential(*as_taught))
     most = max(setting.members)
-    taught = [teach(setting.network, own, plan, seed, 1 + i) for i in range(2 * most)]
+    taught = [train_on_labels(setting.network, own, plan, seed, 1 + i) for i in range(2 * most)]
     test = images.test
     results: dict[str, Any] = {"teachers": [], "students": [], "train agreement": [], "controls": []}
     others = ensembles(taught[most:], setting.members)
@@ -114,7 +124,7 @@ def measure(setting: Setting, images: ImageSet, seed: int) -> dict[str, Any]:
         def student(policy: str, temperature: float, of: Any, *seeds: int) -> Any:
             augment = Sequential(*as_taught, *POLICIES[policy](fresh, foreign))
             plan = replace(setting.student_plan, augment=augment)
-            return distil(setting.network, own.X, of, plan, temperature, *seeds)
+            return train_student(setting.network, own.X, of, plan, temperature, *seeds)
 
         first = setting.policies[0]
         runs = [student(first, 1.0, teacher, seed, 100 + size)]
@@ -226,17 +236,17 @@ AUGMENTATION = Experiment(
     "fidelity_augmentation",
     {
         "quick": Setting(
-            "digits", 2, Network("perceptron", 32), 500, 200, (1,), ("baseline", "noise", "mixup"), 1,
+            "digits", 2, Architecture("perceptron", 32), 500, 200, (1,), ("baseline", "noise", "mixup"), 1,
             TrainingPlan(n_epochs=40, batch_size=50, learning_rate=0.05, **_SGD),
             TrainingPlan(n_epochs=40, batch_size=50, learning_rate=0.1, **_SGD),
         ),
         "full": Setting(
-            "fashion_mnist", 3, Network("lenet"), 1000, 4000, (3,), tuple(POLICIES), 2,
+            "fashion_mnist", 3, Architecture("lenet"), 1000, 4000, (3,), tuple(POLICIES), 2,
             TrainingPlan(n_epochs=30, batch_size=64, learning_rate=0.05, **_SGD),
             TrainingPlan(n_epochs=30, batch_size=64, learning_rate=0.05, clip_norm=1.0, **_SGD),
         ),
         "paper": Setting(
-            "cifar10", 3, Network("resnet", depth=20), 15_000, 5000, (1, 3, 5), tuple(POLICIES), 4,
+            "cifar10", 3, Architecture("resnet", depth=20), 15_000, 5000, (1, 3, 5), tuple(POLICIES), 4,
             TrainingPlan(n_epochs=200, batch_size=256, learning_rate=0.1, weight_decay=1e-4, **_SGD),
             TrainingPlan(n_epochs=300, batch_size=128, learning_rate=0.05, weight_decay=1e-4, **_SGD),
         ),

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from kdtheory.experiments.claims import Claim
 from kdtheory.experiments.experiment import Experiment, ImageSet, Results
-from kdtheory.experiments.networks import Network, distil, draw, teach
+from kdtheory.experiments.networks import Architecture, draw, train_on_labels, train_student
 from kdtheory.fidelity import accuracy
 from kdtheory.figures.flatness import draw_eigenvalue_ecdf, draw_flatness_rounds, draw_spectral_density
 from kdtheory.figures.surfaces import draw_loss_contours, draw_loss_heat_map, draw_loss_surface_3d, loss_levels
@@ -38,7 +38,7 @@ class Setting:
     ----------
     data, n_trials
         As in `Experiment`.
-    network : Network
+    network : Architecture
     n_images : int
     label_weight : float
     n_rounds : int
@@ -61,7 +61,7 @@ class Setting:
 
     data: str
     n_trials: int
-    network: Network
+    network: Architecture
     n_images: int
     label_weight: float
     n_rounds: int
@@ -94,11 +94,13 @@ def measure(setting: Setting, images: ImageSet, seed: int) -> dict[str, Any]:
         `density` (networks, n_points); and for drawing `surface` (networks, grid, grid).
     """
     own = draw(images.train, setting.n_images, seed)
-    chain: list[Snapshot] = [teach(setting.network, own, setting.plan, seed, 1)]
+    chain: list[Snapshot] = [train_on_labels(setting.network, own, setting.plan, seed, 1)]
     for i in range(setting.n_rounds):
         taught = (setting.network, own.X, chain[-1], setting.plan, 1.0, seed, 2 + i)
-        chain.append(distil(*taught, labels=own.y, label_weight=setting.label_weight))
-    aware = teach(setting.network, own, replace(setting.plan, sharpness_radius=setting.sharpness_radius), seed, 1)
+        chain.append(train_student(*taught, labels=own.y, label_weight=setting.label_weight))
+    aware = train_on_labels(
+        setting.network, own, replace(setting.plan, sharpness_radius=setting.sharpness_radius), seed, 1
+    )
     networks = dict(zip(setting.names, (*chain, aware), strict=True))
     table = measure_flatness(networks, *own, rtol=0.01, seed=seed)
     columns = ("loss", "trace", "trace_low", "trace_high", "trace_standard_error", "largest", "smallest")
@@ -122,7 +124,7 @@ def claims(setting: Setting, results: Results) -> list[Claim]:
     fig4, fig7 = "Pham et al. (2022), Fig. 4, 5, Tables 4, 5", "Pham et al. (2022), Fig. 7, 16"
     found = []
     for name, of in (("trace", "trace"), ("largest", "largest eigenvalue")):
-        logs = np.log(results[name])
+        logs = _logs(results[name])
         found += [
             (fig4, f"{of}: lower in round 1 than at the teacher (logarithm)", logs[:, 0] - logs[:, 1]),
             (
@@ -139,7 +141,7 @@ def claims(setting: Setting, results: Results) -> list[Claim]:
         if setting.n_rounds > 1:
             change = logs[:, 1] - logs[:, -2]
             found.append((fig4, f"{of}: the last round is not a tenth lower than round 1 (logarithm)", 0.1 - change))
-    middle = np.log(results["top"]).mean(axis=2)
+    middle = _logs(results["top"]).mean(axis=2)
     found += [
         (
             fig7,
@@ -153,7 +155,7 @@ def claims(setting: Setting, results: Results) -> list[Claim]:
         ),
     ]
     middle_loss = results["surface"][..., setting.grid // 2, setting.grid // 2]
-    rise = np.log(results["surface"].mean(axis=(2, 3)) - middle_loss)
+    rise = _logs(results["surface"].mean(axis=(2, 3)) - middle_loss)
     found.append(
         (
             "Pham et al. (2022), Fig. 8, 14, 15",
@@ -162,6 +164,12 @@ def claims(setting: Setting, results: Results) -> list[Claim]:
         )
     )
     return [Claim(source, statement, str(setting), values) for source, statement, values in found]
+
+
+def _logs(values: np.ndarray) -> np.ndarray:
+    """Logarithms, where what is not positive counts as flat as the flattest of what is."""
+    positive = values[values > 0.0]
+    return np.log(np.maximum(values, positive.min() if positive.size else 1.0))
 
 
 def draw_results(setting: Setting, results: Results) -> dict[str, Figure]:
@@ -211,17 +219,17 @@ FLATNESS = Experiment(
     "flatness",
     {
         "quick": Setting(
-            "digits", 2, Network("perceptron", 8, 1), 200, 0.5, 1,
+            "digits", 2, Architecture("perceptron", 8, 1), 200, 0.5, 1,
             TrainingPlan(n_epochs=60, batch_size=50, learning_rate=0.05, **_SGD),
             0.1, 10, 7, 1.0, 400, 0.02, (-0.5, 6.0),
         ),
         "full": Setting(
-            "fashion_mnist", 5, Network("perceptron", 32), 1000, 0.5, 3,
+            "fashion_mnist", 5, Architecture("perceptron", 32), 1000, 0.5, 3,
             TrainingPlan(n_epochs=60, batch_size=64, learning_rate=0.05, weight_decay=3e-4, **_SGD),
             0.1, 100, 25, 1.0, 2000, 0.1, (-1.0, 20.0),
         ),
         "paper": Setting(
-            "cifar10", 3, Network("resnet", depth=20), 20_000, 0.5, 3,
+            "cifar10", 3, Architecture("resnet", depth=20), 20_000, 0.5, 3,
             TrainingPlan(
                 n_epochs=600, batch_size=96, learning_rate=0.025, weight_decay=3e-4, clip_norm=5.0, **_SGD
             ),

@@ -12,7 +12,7 @@ from scipy import stats
 
 from kdtheory.experiments.claims import Claim
 from kdtheory.experiments.experiment import Experiment, ImageSet, Results
-from kdtheory.experiments.networks import SCORES, Network, distil, draw, scores, teach
+from kdtheory.experiments.networks import SCORES, Architecture, draw, scores, train_on_labels, train_student
 from kdtheory.figures.flow import STUDENT, TEACHER
 from kdtheory.figures.statistical import draw_band, draw_legend, draw_level
 from kdtheory.nets import TrainingPlan
@@ -26,7 +26,7 @@ class Setting:
     ----------
     data, n_trials
         As in `Experiment`.
-    teacher, student : Network
+    teacher, student : Architecture
         The teacher's depth is replaced by each of `depths`.
     depths : tuple of int
     n_images : int
@@ -38,8 +38,8 @@ class Setting:
 
     data: str
     n_trials: int
-    teacher: Network
-    student: Network
+    teacher: Architecture
+    student: Architecture
     depths: tuple[int, ...]
     n_images: int
     plan: TrainingPlan
@@ -63,12 +63,12 @@ def measure(setting: Setting, images: ImageSet, seed: int) -> dict[str, Any]:
     own = draw(images.train, setting.n_images, seed)
     results: dict[str, Any] = {"teachers": [], "students": []}
     for depth in setting.depths:
-        teacher = teach(replace(setting.teacher, depth=depth), own, setting.plan, seed, depth)
+        teacher = train_on_labels(replace(setting.teacher, depth=depth), own, setting.plan, seed, depth)
         wanted = teacher.logits(images.test.X)
-        student = distil(setting.student, own.X, teacher, setting.plan, setting.temperature, seed, 100)
+        student = train_student(setting.student, own.X, teacher, setting.plan, setting.temperature, seed, 100)
         results["teachers"].append(scores(teacher, wanted, images.test))
         results["students"].append(scores(student, wanted, images.test))
-    alone = teach(setting.student, own, setting.plan, seed, 100)
+    alone = train_on_labels(setting.student, own, setting.plan, seed, 100)
     return {**results, "alone": scores(alone, alone.logits(images.test.X), images.test)}
 
 
@@ -147,15 +147,17 @@ DEPTH = Experiment(
     "fidelity_depth",
     {
         "quick": Setting(
-            "digits", 2, Network("perceptron", 32), Network("perceptron", 8, 1), (1, 2, 4), 300,
+            "digits", 2, Architecture("perceptron", 32), Architecture("perceptron", 8, 1), (1, 2, 4), 300,
             TrainingPlan(n_epochs=100, batch_size=50, learning_rate=0.05, **_SGD),
         ),
         "full": Setting(
-            "fashion_mnist", 20, Network("perceptron", 128), Network("perceptron", 16, 1), (1, 2, 3, 4, 6, 8), 2000,
+            "fashion_mnist", 20, Architecture("perceptron", 128), Architecture("perceptron", 16, 1),
+            (1, 2, 3, 4, 6, 8), 2000,
             TrainingPlan(n_epochs=40, batch_size=64, learning_rate=0.02, **_SGD),
         ),
         "paper": Setting(
-            "cifar10", 3, Network("resnet", depth=8), Network("resnet", depth=8), (8, 14, 20, 32, 44, 56), 15_000,
+            "cifar10", 3, Architecture("resnet", depth=8), Architecture("resnet", depth=8),
+            (8, 14, 20, 32, 44, 56), 15_000,
             TrainingPlan(n_epochs=200, batch_size=128, learning_rate=0.1, weight_decay=1e-4, **_SGD),
         ),
     },

@@ -12,7 +12,16 @@ from matplotlib.figure import Figure
 
 from kdtheory.experiments.claims import Claim
 from kdtheory.experiments.experiment import Experiment, ImageSet, Results
-from kdtheory.experiments.networks import SCORES, Network, distil, draw, ensembles, last, scores, teach
+from kdtheory.experiments.networks import (
+    SCORES,
+    Architecture,
+    draw,
+    ensembles,
+    last,
+    scores,
+    train_on_labels,
+    train_student,
+)
 from kdtheory.figures.flow import STUDENT, TEACHER
 from kdtheory.figures.images import Images
 from kdtheory.figures.statistical import draw_band, draw_legend
@@ -27,7 +36,7 @@ class Setting:
     ----------
     data, n_trials
         As in `Experiment`.
-    network : Network
+    network : Architecture
         Of all teachers and students.
     n_labelled : int
         Images of a teacher.
@@ -41,7 +50,7 @@ class Setting:
 
     data: str
     n_trials: int
-    network: Network
+    network: Architecture
     n_labelled: int
     n_images: tuple[int, ...]
     members: tuple[int, ...]
@@ -66,7 +75,7 @@ def measure(setting: Setting, images: ImageSet, seed: int) -> dict[str, Any]:
     pool = draw(images.train, setting.n_images[-1], seed)
     labelled = Images(pool.X[: setting.n_labelled], pool.y[: setting.n_labelled])
     most = max(setting.members)
-    taught = [teach(setting.network, labelled, setting.teacher_plan, seed, 1 + i) for i in range(2 * most)]
+    taught = [train_on_labels(setting.network, labelled, setting.teacher_plan, seed, 1 + i) for i in range(2 * most)]
     test = images.test
     results: dict[str, Any] = {"teachers": [], "students": [], "train agreement": [], "controls": []}
     others = ensembles(taught[most:], setting.members)
@@ -76,7 +85,7 @@ def measure(setting: Setting, images: ImageSet, seed: int) -> dict[str, Any]:
 
         def student(n: int, of: Any, *seeds: int) -> Any:
             how = (setting.student_plan, setting.temperature)
-            return distil(setting.network, pool.X[:n], of, *how, *seeds)
+            return train_student(setting.network, pool.X[:n], of, *how, *seeds)
 
         runs = [student(n, teacher, seed, 100 + size) for n in setting.n_images]
         results["students"].append([scores(run, wanted, test) for run in runs])
@@ -163,12 +172,12 @@ MNIST = Experiment(
     "fidelity_mnist",
     {
         "quick": Setting(
-            "digits", 2, Network("perceptron", 16), 100, (100, 1300), (1,),
+            "digits", 2, Architecture("perceptron", 16), 100, (100, 1300), (1,),
             TrainingPlan(n_epochs=60, batch_size=25, learning_rate=0.05, **_SGD),
             TrainingPlan(n_epochs=60, batch_size=50, learning_rate=0.1, **_SGD), 1.0,
         ),
         "full": Setting(
-            "mnist", 3, Network("lenet"), 200, (200, 5000, 60_000), (1,),
+            "mnist", 3, Architecture("lenet"), 200, (200, 5000, 60_000), (1,),
             TrainingPlan(n_epochs=100, batch_size=64, learning_rate=0.02, **_SGD),
             TrainingPlan(n_epochs=20, batch_size=128, learning_rate=0.05, **_SGD), 4.0,
         ),
@@ -179,17 +188,17 @@ ENLARGING = Experiment(
     "fidelity_enlarging",
     {
         "quick": Setting(
-            "digits", 2, Network("perceptron", 16), 300, (300, 1200), (1, 3),
+            "digits", 2, Architecture("perceptron", 16), 300, (300, 1200), (1, 3),
             TrainingPlan(n_epochs=60, batch_size=50, learning_rate=0.05, **_SGD),
             TrainingPlan(n_epochs=60, batch_size=50, learning_rate=0.1, **_SGD), 4.0,
         ),
         "full": Setting(
-            "fashion_mnist", 3, Network("lenet"), 1000, (1000, 4000), (1, 3),
+            "fashion_mnist", 3, Architecture("lenet"), 1000, (1000, 4000), (1, 3),
             TrainingPlan(n_epochs=30, batch_size=64, learning_rate=0.05, **_SGD),
             TrainingPlan(n_epochs=60, batch_size=64, learning_rate=0.05, **_SGD), 4.0,
         ),
         "paper": Setting(
-            "cifar10", 3, Network("resnet", depth=20), 5000, (5000, 10_000, 15_000, 20_000), (1, 3),
+            "cifar10", 3, Architecture("resnet", depth=20), 5000, (5000, 10_000, 15_000, 20_000), (1, 3),
             TrainingPlan(n_epochs=200, batch_size=256, learning_rate=0.1, weight_decay=1e-4, **_SGD),
             TrainingPlan(n_epochs=300, batch_size=128, learning_rate=0.05, weight_decay=1e-4, **_SGD), 4.0,
         ),

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from kdtheory.experiments.claims import Claim
 from kdtheory.experiments.experiment import Experiment, ImageSet, Results
-from kdtheory.experiments.networks import SCORES, Network, distil, draw, scores, teach
+from kdtheory.experiments.networks import SCORES, Architecture, draw, scores, train_on_labels, train_student
 from kdtheory.figures.flow import STUDENT, TEACHER
 from kdtheory.figures.statistical import COLORS, draw_band, draw_legend
 from kdtheory.nets import Ensemble, Snapshot, TrainingPlan
@@ -25,7 +25,7 @@ class Setting:
     ----------
     data, n_trials
         As in `Experiment`.
-    network : Network
+    network : Architecture
         Of every member, and of students where nothing else is said.
     n_images : int
     members : tuple of int
@@ -33,19 +33,19 @@ class Setting:
     temperatures : tuple of float
     label_weights : tuple of float
         At the last temperature, for the first and the last teacher.
-    students : tuple of Network
+    students : tuple of Architecture
         Of growing capacity, at the last temperature, for the last teacher.
     teacher_plan, student_plan : TrainingPlan
     """
 
     data: str
     n_trials: int
-    network: Network
+    network: Architecture
     n_images: int
     members: tuple[int, ...]
     temperatures: tuple[float, ...]
     label_weights: tuple[float, ...]
-    students: tuple[Network, ...]
+    students: tuple[Architecture, ...]
     teacher_plan: TrainingPlan
     student_plan: TrainingPlan
 
@@ -65,7 +65,9 @@ def measure(setting: Setting, images: ImageSet, seed: int) -> dict[str, Any]:
         (students, 5).
     """
     own = draw(images.train, setting.n_images, seed)
-    taught = [teach(setting.network, own, setting.teacher_plan, seed, 1 + i) for i in range(setting.members[-1])]
+    taught = [
+        train_on_labels(setting.network, own, setting.teacher_plan, seed, 1 + i) for i in range(setting.members[-1])
+    ]
     test = images.test
     teachers: list[Snapshot] = [Ensemble(taught[:size]) for size in setting.members]
     wanted = [teacher.logits(test.X) for teacher in teachers]
@@ -74,7 +76,7 @@ def measure(setting: Setting, images: ImageSet, seed: int) -> dict[str, Any]:
     def student(which: int, temperature: float, of: Snapshot | None = None, **how: Any) -> np.ndarray:
         network = how.pop("network", setting.network)
         teacher = teachers[which] if of is None else of
-        run = distil(network, own.X, teacher, setting.student_plan, temperature, seed, 100, **how)
+        run = train_student(network, own.X, teacher, setting.student_plan, temperature, seed, 100, **how)
         return scores(run, wanted[which], test)
 
     by_size = [[student(i, each) for each in setting.temperatures] for i in range(len(teachers))]
@@ -216,20 +218,20 @@ ENSEMBLES = Experiment(
     "fidelity_ensembles",
     {
         "quick": Setting(
-            "digits", 2, Network("perceptron", 16), 300, (1, 3), (1.0, 4.0), (0.0, 0.5),
-            (Network("perceptron", 8), Network("perceptron", 32)),
+            "digits", 2, Architecture("perceptron", 16), 300, (1, 3), (1.0, 4.0), (0.0, 0.5),
+            (Architecture("perceptron", 8), Architecture("perceptron", 32)),
             TrainingPlan(n_epochs=60, batch_size=50, learning_rate=0.05, **_SGD),
             TrainingPlan(n_epochs=100, batch_size=50, learning_rate=0.1, **_SGD),
         ),
         "full": Setting(
-            "fashion_mnist", 6, Network("perceptron", 128), 2000, (1, 2, 3, 5, 8, 12), (1.0, 4.0),
-            (0.0, 0.1, 0.5, 0.9), tuple(Network("perceptron", width) for width in (32, 128, 512)),
+            "fashion_mnist", 6, Architecture("perceptron", 128), 2000, (1, 2, 3, 5, 8, 12), (1.0, 4.0),
+            (0.0, 0.1, 0.5, 0.9), tuple(Architecture("perceptron", width) for width in (32, 128, 512)),
             TrainingPlan(n_epochs=40, batch_size=64, learning_rate=0.05, **_SGD),
             TrainingPlan(n_epochs=40, batch_size=64, learning_rate=0.05, clip_norm=1.0, **_SGD),
         ),
         "paper": Setting(
-            "cifar10", 3, Network("resnet", depth=20), 20_000, (1, 2, 3, 5, 8, 12), (1.0, 4.0),
-            (0.0, 0.1, 0.25, 0.5, 0.75, 0.9), tuple(Network("resnet", depth=depth) for depth in (8, 20, 56)),
+            "cifar10", 3, Architecture("resnet", depth=20), 20_000, (1, 2, 3, 5, 8, 12), (1.0, 4.0),
+            (0.0, 0.1, 0.25, 0.5, 0.75, 0.9), tuple(Architecture("resnet", depth=depth) for depth in (8, 20, 56)),
             TrainingPlan(n_epochs=200, batch_size=256, learning_rate=0.1, weight_decay=1e-4, **_SGD),
             TrainingPlan(n_epochs=300, batch_size=128, learning_rate=0.05, weight_decay=1e-4, **_SGD),
         ),

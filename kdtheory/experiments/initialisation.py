@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from kdtheory.experiments.claims import Claim
 from kdtheory.experiments.experiment import Experiment, ImageSet, Results
-from kdtheory.experiments.networks import Network, draw, last, of_student, teach
+from kdtheory.experiments.networks import Architecture, draw, last, of_student, train_on_labels
 from kdtheory.fidelity import top1_agreement
 from kdtheory.figures.flow import STUDENT
 from kdtheory.figures.statistical import COLORS, draw_band, draw_legend
@@ -28,7 +28,7 @@ class Setting:
     ----------
     data, n_trials
         As in `Experiment`.
-    network : Network
+    network : Architecture
     n_images : int
     shares : tuple of float
         λ of the teacher's weights in the student's first ones.
@@ -45,7 +45,7 @@ class Setting:
 
     data: str
     n_trials: int
-    network: Network
+    network: Architecture
     n_images: int
     shares: tuple[float, ...]
     drawn: tuple[float, ...]
@@ -72,7 +72,7 @@ def measure(setting: Setting, images: ImageSet, seed: int) -> dict[str, Any]:
         planes through teacher, start and end, which are the `networks` (drawn, 3, 2), at `axes` (drawn, 2, grid).
     """
     own = draw(images.train, setting.n_images, seed)
-    teacher = teach(setting.network, own, setting.teacher_plan, seed, 1)
+    teacher = train_on_labels(setting.network, own, setting.teacher_plan, seed, 1)
     random = setting.network.make(own.X.shape[1:], seed, 2)
     wanted = teacher.logits(images.test.X)
     at_end: dict[str, Any] = {name: [] for name in ("agreement", "test agreement", "loss")}
@@ -180,20 +180,20 @@ INITIALISATION = Experiment(
     "fidelity_initialisation",
     {
         "quick": Setting(
-            "digits", 2, Network("perceptron", 16), 300, (0.0, 0.25, 0.375, 0.75), (0.0, 0.375), (10, 40), 9, 200,
+            "digits", 2, Architecture("perceptron", 16), 300, (0.0, 0.25, 0.375, 0.75), (0.0, 0.375), (10, 40), 9, 200,
             TrainingPlan(n_epochs=40, batch_size=50, learning_rate=0.05, **_SGD),
             TrainingPlan(n_epochs=40, batch_size=50, learning_rate=0.05, **_SGD),
             TrainingPlan(n_epochs=40, batch_size=50, optimiser="adam", learning_rate=3e-3, schedule="cosine"),
         ),
         "full": Setting(
-            "fashion_mnist", 3, Network("lenet"), 1000, (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 1.0),
+            "fashion_mnist", 3, Architecture("lenet"), 1000, (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 1.0),
             (0.0, 0.25, 0.375), (40, 160), 15, 300,
             TrainingPlan(n_epochs=40, batch_size=64, learning_rate=0.02, **_SGD),
             TrainingPlan(n_epochs=40, batch_size=64, learning_rate=0.02, **_SGD),
             TrainingPlan(n_epochs=40, batch_size=64, optimiser="adam", learning_rate=1e-3, schedule="cosine"),
         ),
         "paper": Setting(
-            "cifar10", 3, Network("resnet", depth=20), 20_000, (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 1.0),
+            "cifar10", 3, Architecture("resnet", depth=20), 20_000, (0.0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 1.0),
             (0.0, 0.25, 0.375), (300, 1000), 21, 2000,
             TrainingPlan(n_epochs=200, batch_size=256, learning_rate=0.1, weight_decay=1e-4, **_SGD),
             TrainingPlan(n_epochs=300, batch_size=128, learning_rate=0.05, **_SGD),

@@ -34,8 +34,8 @@ SCORES = ("accuracy", "log-loss", "calibration error", "agreement", "divergence"
 
 
 @dataclass(frozen=True)
-class Network:
-    """An architecture.
+class Architecture:
+    """A kind of network and its size.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ def draw(images: Images, size: int, seed: int) -> Images:
     return Images(images.X[chosen], images.y[chosen].astype(int))
 
 
-def teach(network: Network, images: Images, plan: TrainingPlan, *seeds: int) -> TrainingRun:
+def train_on_labels(network: Architecture, images: Images, plan: TrainingPlan, *seeds: int) -> TrainingRun:
     """Train a network on labels, from weights and in an order of its own for other seeds."""
     model = network.make(images.X.shape[1:], *seeds)
     return train(model, *images, plan=replace(plan, seed=sum(seeds)))
@@ -103,8 +103,8 @@ def of_student(plan: TrainingPlan, temperature: float, *seeds: int) -> tuple[Tra
     return replace(plan, seed=sum(seeds), clip_norm=bound), DistillationLoss(temperature=temperature)
 
 
-def distil(
-    network: Network,
+def train_student(
+    network: Architecture,
     images: np.ndarray,
     teacher: Snapshot,
     plan: TrainingPlan,

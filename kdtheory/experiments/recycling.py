@@ -11,7 +11,16 @@ from matplotlib.figure import Figure
 
 from kdtheory.experiments.claims import Claim
 from kdtheory.experiments.experiment import Experiment, ImageSet, Results
-from kdtheory.experiments.networks import SCORES, Network, distil, draw, ensembles, last, scores, teach
+from kdtheory.experiments.networks import (
+    SCORES,
+    Architecture,
+    draw,
+    ensembles,
+    last,
+    scores,
+    train_on_labels,
+    train_student,
+)
 from kdtheory.figures.images import Images
 from kdtheory.figures.statistical import COLORS, draw_band, draw_legend
 from kdtheory.nets import TrainingPlan
@@ -28,7 +37,7 @@ class Setting:
     ----------
     data, n_trials
         As in `Experiment`.
-    network : Network
+    network : Architecture
     n_images : int
         Of each half.
     members : tuple of int
@@ -42,7 +51,7 @@ class Setting:
 
     data: str
     n_trials: int
-    network: Network
+    network: Architecture
     n_images: int
     members: tuple[int, ...]
     temperatures: tuple[float, ...]
@@ -68,13 +77,14 @@ def measure(setting: Setting, images: ImageSet, seed: int) -> dict[str, Any]:
     own = Images(both.X[: setting.n_images], both.y[: setting.n_images])
     sets = (own.X, both.X[setting.n_images :], both.X)
     most = max(*setting.members, setting.members_fixed)
-    taught = [teach(setting.network, own, setting.teacher_plan, seed, 1 + i) for i in range(most)]
+    taught = [train_on_labels(setting.network, own, setting.teacher_plan, seed, 1 + i) for i in range(most)]
     teachers = ensembles(taught, (*setting.members, setting.members_fixed))
     wanted = {size: teacher.logits(images.test.X) for size, teacher in teachers.items()}
 
     def students(size: int, temperature: float) -> tuple[list[np.ndarray], list[float]]:
         runs = [
-            distil(setting.network, some, teachers[size], setting.student_plan, temperature, seed, 100) for some in sets
+            train_student(setting.network, some, teachers[size], setting.student_plan, temperature, seed, 100)
+            for some in sets
         ]
         return [scores(run, wanted[size], images.test) for run in runs], [last(run, "agreement") for run in runs]
 
@@ -160,17 +170,17 @@ RECYCLING = Experiment(
     "fidelity_recycling",
     {
         "quick": Setting(
-            "digits", 2, Network("perceptron", 16), 300, (1, 2), (1.0, 4.0), 2, 4.0,
+            "digits", 2, Architecture("perceptron", 16), 300, (1, 2), (1.0, 4.0), 2, 4.0,
             TrainingPlan(n_epochs=60, batch_size=50, learning_rate=0.05, **_SGD),
             TrainingPlan(n_epochs=100, batch_size=50, learning_rate=0.1, **_SGD),
         ),
         "full": Setting(
-            "fashion_mnist", 4, Network("lenet"), 2000, (1, 3), (1.0, 4.0), 3, 4.0,
+            "fashion_mnist", 4, Architecture("lenet"), 2000, (1, 3), (1.0, 4.0), 3, 4.0,
             TrainingPlan(n_epochs=30, batch_size=64, learning_rate=0.05, **_SGD),
             TrainingPlan(n_epochs=30, batch_size=64, learning_rate=0.05, clip_norm=1.0, **_SGD),
         ),
         "paper": Setting(
-            "cifar10", 3, Network("resnet", depth=20), 10_000, (1, 3, 5), (1.0, 2.0, 4.0, 8.0, 16.0), 3, 4.0,
+            "cifar10", 3, Architecture("resnet", depth=20), 10_000, (1, 3, 5), (1.0, 2.0, 4.0, 8.0, 16.0), 3, 4.0,
             TrainingPlan(n_epochs=200, batch_size=256, learning_rate=0.1, weight_decay=1e-4, **_SGD),
             TrainingPlan(n_epochs=300, batch_size=128, learning_rate=0.05, weight_decay=1e-4, **_SGD),
         ),

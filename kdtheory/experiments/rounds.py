@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from kdtheory.experiments.claims import Claim
 from kdtheory.experiments.experiment import Experiment, ImageSet, Results
-from kdtheory.experiments.networks import Network, distil, draw, teach
+from kdtheory.experiments.networks import Architecture, draw, train_on_labels, train_student
 from kdtheory.fidelity import accuracy, logit_mse
 from kdtheory.figures.statistical import COLORS, draw_band, draw_legend, draw_level
 from kdtheory.nets import Ensemble, Snapshot, TrainingPlan
@@ -28,7 +28,7 @@ class Setting:
     ----------
     data, n_trials
         As in `Experiment`.
-    network : Network
+    network : Architecture
     n_images : int
     label_weights : tuple of float
         Of each chain of rounds.
@@ -41,7 +41,7 @@ class Setting:
 
     data: str
     n_trials: int
-    network: Network
+    network: Architecture
     n_images: int
     label_weights: tuple[float, ...]
     n_rounds: int
@@ -65,8 +65,10 @@ def measure(setting: Setting, images: ImageSet, seed: int) -> dict[str, Any]:
     """
     own, test = draw(images.train, setting.n_images, seed), images.test
     count = 1 + setting.n_rounds
-    alone = [teach(setting.network, own, setting.plan, seed, 1 + i) for i in range(count)]
-    flat = teach(setting.network, own, replace(setting.plan, sharpness_radius=setting.sharpness_radius), seed, 1)
+    alone = [train_on_labels(setting.network, own, setting.plan, seed, 1 + i) for i in range(count)]
+    flat = train_on_labels(
+        setting.network, own, replace(setting.plan, sharpness_radius=setting.sharpness_radius), seed, 1
+    )
 
     def right(model: Any) -> float:
         return accuracy(model.logits(test.X), test.y)
@@ -80,7 +82,7 @@ def measure(setting: Setting, images: ImageSet, seed: int) -> dict[str, Any]:
         chain: list[Snapshot] = [alone[0]]
         for i in range(1, count):
             taught = (setting.network, own.X, chain[-1], setting.plan, 1.0, seed, 100 + i)
-            chain.append(distil(*taught, labels=own.y, label_weight=weight))
+            chain.append(train_student(*taught, labels=own.y, label_weight=weight))
         chains.append(chain)
         logits = [each.logits(own.X) for each in chain]
         results["rounds"].append([right(each) for each in chain])
@@ -178,15 +180,15 @@ ROUNDS = Experiment(
     "rounds_accuracy",
     {
         "quick": Setting(
-            "digits", 2, Network("perceptron", 16), 200, (0.2, 0.8), 2,
+            "digits", 2, Architecture("perceptron", 16), 200, (0.2, 0.8), 2,
             TrainingPlan(n_epochs=100, batch_size=50, learning_rate=0.05, **_SGD), 0.05,
         ),
         "full": Setting(
-            "fashion_mnist", 30, Network("perceptron", 128), 2000, (0.2, 0.5, 0.8), 3,
+            "fashion_mnist", 30, Architecture("perceptron", 128), 2000, (0.2, 0.5, 0.8), 3,
             TrainingPlan(n_epochs=40, batch_size=64, learning_rate=0.05, weight_decay=3e-4, **_SGD), 0.05,
         ),
         "paper": Setting(
-            "cifar10", 3, Network("resnet", depth=20), 20_000, (0.2, 0.5, 0.8), 3,
+            "cifar10", 3, Architecture("resnet", depth=20), 20_000, (0.2, 0.5, 0.8), 3,
             TrainingPlan(
                 n_epochs=600, batch_size=96, learning_rate=0.025, weight_decay=3e-4, clip_norm=5.0, **_SGD
             ), 0.05,

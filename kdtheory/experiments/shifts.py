@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from kdtheory.corruptions import corrupt
 from kdtheory.experiments.claims import Claim
 from kdtheory.experiments.experiment import Experiment, ImageSet, Results
-from kdtheory.experiments.networks import Network, distil, draw, teach
+from kdtheory.experiments.networks import Architecture, draw, train_on_labels, train_student
 from kdtheory.fidelity import accuracy
 from kdtheory.figures.images import Images
 from kdtheory.figures.robustness import draw_effective_robustness
@@ -29,11 +29,11 @@ class Setting:
     ----------
     data, n_trials
         As in `Experiment`.
-    network : Network
+    network : Architecture
         Of teacher and students.
     n_images : int
         Of students, and of the teacher besides its corrupted ones.
-    testbed : tuple of (Network, int)
+    testbed : tuple of (Architecture, int)
         Networks that are trained on so many clean images.
     n_test : int
     seen : tuple of str
@@ -48,9 +48,9 @@ class Setting:
 
     data: str
     n_trials: int
-    network: Network
+    network: Architecture
     n_images: int
-    testbed: tuple[tuple[Network, int], ...]
+    testbed: tuple[tuple[Architecture, int], ...]
     n_test: int
     seen: tuple[str, ...]
     shifts: tuple[tuple[str, int], ...]
@@ -88,12 +88,12 @@ def measure(setting: Setting, images: ImageSet, seed: int) -> dict[str, Any]:
     test = Images(images.test.X[: setting.n_test], images.test.y[: setting.n_test])
     shifted = [corrupt(test.X, kind, severity, seed=0) for kind, severity in setting.shifts]
     trained: list[Any] = [
-        teach(network, Images(pool.X[:n], pool.y[:n]), setting.plan, seed, 10 + i)
+        train_on_labels(network, Images(pool.X[:n], pool.y[:n]), setting.plan, seed, 10 + i)
         for i, (network, n) in enumerate(setting.testbed)
     ]
-    teacher = teach(setting.network, _with_corrupted(own, setting.seen, seed), setting.plan, seed, 1)
+    teacher = train_on_labels(setting.network, _with_corrupted(own, setting.seen, seed), setting.plan, seed, 1)
     students = [
-        distil(
+        train_student(
             setting.network, own.X, teacher, setting.plan, setting.temperature, seed, 100,
             labels=own.y, label_weight=weight,
         )
@@ -189,15 +189,15 @@ ROBUSTNESS = Experiment(
     "robustness",
     {
         "quick": Setting(
-            "digits", 2, Network("perceptron", 32), 400,
-            tuple((Network("perceptron", 32), n) for n in (50, 100, 200, 400)), 449,
+            "digits", 2, Architecture("perceptron", 32), 400,
+            tuple((Architecture("perceptron", 32), n) for n in (50, 100, 200, 400)), 449,
             ("gaussian_noise", "rotation"), (("rotation", 4), ("impulse_noise", 3)), (0.0, 0.5, 1.0),
             TrainingPlan(n_epochs=40, batch_size=50, learning_rate=0.05, **_SGD),
         ),
         "full": Setting(
-            "fashion_mnist", 5, Network("perceptron", 128), 2000,
+            "fashion_mnist", 5, Architecture("perceptron", 128), 2000,
             tuple(
-                (Network("perceptron", width, depth), n)
+                (Architecture("perceptron", width, depth), n)
                 for width, depth in ((32, 1), (128, 2)) for n in (125, 250, 500, 1000, 2000, 4000)
             ),
             5000, ("gaussian_noise", "rotation", "gaussian_blur"),
@@ -205,8 +205,11 @@ ROBUSTNESS = Experiment(
             TrainingPlan(n_epochs=40, batch_size=64, learning_rate=0.02, **_SGD),
         ),
         "paper": Setting(
-            "cifar10", 3, Network("resnet", depth=20), 20_000,
-            tuple((Network("resnet", depth=depth), n) for depth in (8, 20) for n in (1000, 2500, 5000, 10_000, 20_000)),
+            "cifar10", 3, Architecture("resnet", depth=20), 20_000,
+            tuple(
+                (Architecture("resnet", depth=depth), n)
+                for depth in (8, 20) for n in (1000, 2500, 5000, 10_000, 20_000)
+            ),
             1000, ("gaussian_noise", "rotation", "gaussian_blur"),
             (("rotation", 3), ("motion_blur", 3), ("pixelate", 3)), (0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
             TrainingPlan(n_epochs=100, batch_size=128, learning_rate=0.05, weight_decay=1e-4, **_SGD),

@@ -4,7 +4,7 @@ A filter `q` gives the dual coefficients `U q(d) Uᵀ y` of a model and its fitt
 matrix `K = U diag(d) Uᵀ`. Distilling a teacher into a student composes their two filters.
 """
 
-from kdtheory.filters.base import Distilled, Filter, Modes, distil
+from kdtheory.filters.base import Distilled, Filter, Modes, compose
 from kdtheory.filters.ridge import Ridge, SelfDistillation, SelfDistillationLimit
 from kdtheory.filters.training import GradientDescent, GradientFlow, Progress, descend, flow, resume
 
@@ -18,8 +18,8 @@ __all__ = [
     "Ridge",
     "SelfDistillation",
     "SelfDistillationLimit",
+    "compose",
     "descend",
-    "distil",
     "flow",
     "resume",
 ]

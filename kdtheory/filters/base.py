@@ -179,10 +179,10 @@ class Distilled(Filter):
 
     def modes(self, eigenvalues: Array, /) -> Modes:
         """Return the composition of the two filters."""
-        return distil(self.teacher.modes(eigenvalues), self.student.modes(eigenvalues), self.label_weight)
+        return compose(self.teacher.modes(eigenvalues), self.student.modes(eigenvalues), self.label_weight)
 
 
-def distil(teacher: Modes, student: Modes, label_weight: float | Array) -> Modes:
+def compose(teacher: Modes, student: Modes, label_weight: float | Array) -> Modes:
     """Compose the modes of a teacher and a student into those of the distilled student.
 
     The student is trained on `label_weight·y + (1 − label_weight)·f_teacher`; nothing is checked.
@@ -211,7 +211,7 @@ def distil(teacher: Modes, student: Modes, label_weight: float | Array) -> Modes
     >>> import numpy as np
     >>> from kdtheory import Ridge
     >>> fit = Ridge(0.5).modes(np.array([0.5, 1.5]))
-    >>> distil(fit, fit, 0.0).shrinkage
+    >>> compose(fit, fit, 0.0).shrinkage
     array([0.25  , 0.5625])
     """
     target = mixed_target(teacher, label_weight)

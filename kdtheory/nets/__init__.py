@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from kdtheory.nets._symmetric import FlatnessWarning
     from kdtheory.nets.augmentation import ColorJitter, RandomCrop, RandomFlip, RandomRotation, Sequential
     from kdtheory.nets.checkpoints import load_network, save_network
+    from kdtheory.nets.density import SpectralDensity, spectral_density
     from kdtheory.nets.distillation import Distillation, distill, self_distill
-    from kdtheory.nets.eigenvalues import Eigenvalues, SpectralDensity, spectral_density, top_eigenvalues
+    from kdtheory.nets.eigenvalues import Eigenvalues, top_eigenvalues
     from kdtheory.nets.empirical_ntk import EmpiricalNTK
     from kdtheory.nets.ensembles import Ensemble
     from kdtheory.nets.flatness import measure_flatness
@@ -43,8 +44,9 @@ _MODULES = {
     "_symmetric": ("FlatnessWarning",),
     "augmentation": ("ColorJitter", "RandomCrop", "RandomFlip", "RandomRotation", "Sequential"),
     "checkpoints": ("load_network", "save_network"),
+    "density": ("SpectralDensity", "spectral_density"),
     "distillation": ("Distillation", "distill", "self_distill"),
-    "eigenvalues": ("Eigenvalues", "SpectralDensity", "spectral_density", "top_eigenvalues"),
+    "eigenvalues": ("Eigenvalues", "top_eigenvalues"),
     "empirical_ntk": ("EmpiricalNTK",),
     "ensembles": ("Ensemble",),
     "flatness": ("measure_flatness",),

@@ -59,7 +59,7 @@ class JaxNetwork(Network):
                 found = jax.eval_shape(partial(_derivatives, self._f), self._params, one, combinations)
                 jaxpr = jax.make_jaxpr(self._f)(self._params, one)
             derivatives = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(found))
-            self._numbers[asked] = derivatives, (1 + n_outputs) * _intermediate_numbers(jaxpr.jaxpr)
+            self._numbers[asked] = derivatives, (1 + n_outputs) * intermediate_numbers(jaxpr.jaxpr)
         return self._numbers[asked]
 
     def derivatives(self, points: np.ndarray, combinations: np.ndarray, size: int) -> Derivatives:
@@ -226,13 +226,13 @@ def _padded(points: np.ndarray, size: int) -> np.ndarray:
     return np.concatenate([points, np.repeat(points[-1:], size - len(points), axis=0)])
 
 
-def _intermediate_numbers(jaxpr: Any) -> int:
+def intermediate_numbers(jaxpr: Any) -> int:
     """Count the numbers that all operations of a function give, those of functions inside it included."""
     total = 0
     for equation in jaxpr.eqns:
         inner = [getattr(each, "jaxpr", each) for each in _jaxprs(equation.params.values())]
         repeats = int(equation.params.get("length", 1)) if inner else 1
-        total += repeats * sum(_intermediate_numbers(each) for each in inner)
+        total += repeats * sum(intermediate_numbers(each) for each in inner)
         total += sum(math.prod(variable.aval.shape) for variable in equation.outvars)
         if equation.primitive.name == "conv_general_dilated":  # the patches that filters are multiplied with
             filters = equation.invars[1].aval.shape

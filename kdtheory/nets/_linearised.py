@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from kdtheory._validation import require_representable
-from kdtheory.filters import Modes, distil
+from kdtheory.filters import Modes, compose
 from kdtheory.nets.empirical_ntk import EmpiricalNTK
 from kdtheory.nets.models import functional
 from kdtheory.nets.plan import TrainingPlan
@@ -178,7 +178,7 @@ class Rounds:
             fresh + imitated * filter_ * self._kept
             for fresh, filter_ in zip(self._planned.decayed[:2], student[:2], strict=True)
         )
-        self._modes.append((distil(teacher, student, label_weight), Modes(coefficient, shrinkage, 1.0 - shrinkage)))
+        self._modes.append((compose(teacher, student, label_weight), Modes(coefficient, shrinkage, 1.0 - shrinkage)))
 
     def fitted(self) -> np.ndarray:
         """Give outputs of all rounds at the points for training, of shape (n_rounds, n, k)."""

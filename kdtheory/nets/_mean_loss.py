@@ -17,7 +17,7 @@ from jax.flatten_util import ravel_pytree
 from kdtheory._interop import double_precision
 from kdtheory._typing import Array
 from kdtheory.nets import _training_data
-from kdtheory.nets._jax_network import _intermediate_numbers
+from kdtheory.nets._jax_network import intermediate_numbers
 from kdtheory.nets._steps import batch_logits, like_one
 from kdtheory.nets.losses import DistillationLoss
 from kdtheory.nets.models import split
@@ -65,7 +65,7 @@ class MeanLoss:
         wanted = labels
         if teacher is not None:
             logits = teacher.logits(points) if isinstance(teacher, Snapshot) else teacher
-            wanted = _training_data.require_teacher_logits(logits, len(points), n_outputs, dtype)
+            wanted = _training_data.require_teacher_logits(logits, len(points), n_outputs, loss, dtype)
         weights = _training_data.require_label_weights(label_weight, teacher is not None, 1)
         _training_data.require_weighted_labels(y, weights)
         has = y is not None, teacher is not None
@@ -101,7 +101,7 @@ class MeanLoss:
             return batch_logits(eqx.combine(jax.tree.unflatten(structure, some), rest), points, self.state)[0]
 
         jaxpr = jax.make_jaxpr(logits)(leaves, like_one(self.points)).jaxpr
-        return math.prod(self.points.shape[1:]) + _intermediate_numbers(jaxpr)
+        return math.prod(self.points.shape[1:]) + intermediate_numbers(jaxpr)
 
     def batches(self, size: int) -> list[Batch]:
         """Batches of one shape, of about as many points each; those that fill the last ones have no weight."""

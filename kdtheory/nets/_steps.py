@@ -17,7 +17,7 @@ from kdtheory.nets.models import split
 from kdtheory.nets.plan import Augmentation
 
 
-class Progress(NamedTuple):
+class Trained(NamedTuple):
     """What training changes: trainable arrays, the optimiser's state, and the network's own, if it has one."""
 
     params: Any
@@ -48,7 +48,7 @@ class Step(NamedTuple):
     label_weight: Array
 
 
-def run_epoch(progress: Progress, setting: Setting, steps: list[Step], *, at_once: bool) -> tuple[Progress, np.ndarray]:
+def run_epoch(trained: Trained, setting: Setting, steps: list[Step], *, at_once: bool) -> tuple[Trained, np.ndarray]:
     """Take the steps of one epoch: the loss summed over the points of each, how many were right, how many agreed.
 
     At once in one compiled loop, or one by one: convolutions inside a loop take several times longer on a CPU. In a
@@ -57,14 +57,14 @@ def run_epoch(progress: Progress, setting: Setting, steps: list[Step], *, at_onc
     sums = []
     if at_once and len(steps) > 1:
         alike = [step for step in steps if len(step.chosen) == len(steps[0].chosen)]
-        progress, values = _many(progress, setting, Step(*(np.stack(each) for each in zip(*alike, strict=True))))
+        trained, values = _many(trained, setting, Step(*(np.stack(each) for each in zip(*alike, strict=True))))
         sums.append(np.asarray(values))
         steps = steps[len(alike) :]
     pending = []
     for step in steps:
-        progress, values = _one(progress, setting, step)
+        trained, values = _one(trained, setting, step)
         pending.append(values)
-    return progress, np.concatenate([*sums, *(np.asarray(values)[None] for values in pending)])
+    return trained, np.concatenate([*sums, *(np.asarray(values)[None] for values in pending)])
 
 
 def has_convolution(model: Any, points: np.ndarray, state: Any) -> bool:
@@ -97,16 +97,16 @@ def predict(model: Any, points: Array, state: Any) -> Array:
 
 
 @eqx.filter_jit
-def _one(progress: Progress, setting: Setting, step: Step) -> tuple[Progress, Array]:
-    return _advance(progress, setting, step)
+def _one(trained: Trained, setting: Setting, step: Step) -> tuple[Trained, Array]:
+    return _advance(trained, setting, step)
 
 
 @eqx.filter_jit
-def _many(progress: Progress, setting: Setting, steps: Step) -> tuple[Progress, Array]:
-    return jax.lax.scan(lambda before, step: _advance(before, setting, step), progress, steps)
+def _many(trained: Trained, setting: Setting, steps: Step) -> tuple[Trained, Array]:
+    return jax.lax.scan(lambda before, step: _advance(before, setting, step), trained, steps)
 
 
-def _advance(progress: Progress, setting: Setting, step: Step) -> tuple[Progress, Array]:
+def _advance(trained: Trained, setting: Setting, step: Step) -> tuple[Trained, Array]:
     points, labels = setting.points[step.chosen], setting.labels[step.chosen]
     if setting.augment is not None:
         points = vary(setting.augment, jax.random.fold_in(setting.key, step.number), points)
@@ -118,7 +118,7 @@ def _advance(progress: Progress, setting: Setting, step: Step) -> tuple[Progress
 
     def mean_loss(params: Any) -> tuple[Array, tuple[Any, Array]]:
         model = eqx.combine(params, setting.rest)
-        logits, state = batch_logits(model, points, progress.state)
+        logits, state = batch_logits(model, points, trained.state)
         losses = jax.vmap(setting.loss, in_axes=(0, 0, 0, None))(logits, labels, wanted, step.label_weight)
         right, agreed = (jnp.argmax(logits, axis=1) == jnp.argmax(each, axis=1) for each in (labels, wanted))
         return jnp.mean(losses), (state, jnp.stack([jnp.sum(losses), jnp.sum(right), jnp.sum(agreed)]))
@@ -126,17 +126,17 @@ def _advance(progress: Progress, setting: Setting, step: Step) -> tuple[Progress
     def gradient_at(params: Any, _: int) -> Any:
         return jax.grad(mean_loss, has_aux=True)(params)[0]
 
-    gradient, (state, sums) = jax.grad(mean_loss, has_aux=True)(progress.params)
+    gradient, (state, sums) = jax.grad(mean_loss, has_aux=True)(trained.params)
     update = optax.with_extra_args_support(setting.transformation).update
-    updates, optimiser = update(gradient, progress.optimiser, progress.params, grad_fn=gradient_at)
-    params = jax.tree.map(lambda value, update: value - step.learning_rate * update, progress.params, updates)
-    return Progress(params, optimiser, state), sums
+    updates, optimiser = update(gradient, trained.optimiser, trained.params, grad_fn=gradient_at)
+    params = jax.tree.map(lambda value, update: value - step.learning_rate * update, trained.params, updates)
+    return Trained(params, optimiser, state), sums
 
 
-def start(model: Any, transformation: optax.GradientTransformation, state: Any) -> tuple[Progress, Any]:
-    """Progress before the first step, and what of the network is never trained."""
+def start(model: Any, transformation: optax.GradientTransformation, state: Any) -> tuple[Trained, Any]:
+    """Give what is trained, before the first step, and what of the network is never trained."""
     params, rest = split(model)
-    return Progress(params, eqx.filter_jit(transformation.init)(params), state), rest
+    return Trained(params, eqx.filter_jit(transformation.init)(params), state), rest
 
 
 def is_finite(params: Any) -> bool:

@@ -259,7 +259,7 @@ class TangentKernel(Kernel):
         for some in tiles(len(combinations), at_once):
             for rows in tiles(len(X), step):
                 derivatives = self.network.derivatives(
-                    self._batch(X[rows]), combinations[some], _rounded(len(X[rows]), step)
+                    self._batch(X[rows]), combinations[some], rounded(len(X[rows]), step)
                 )
                 high = slice(rows.start * len(combinations), rows.stop * len(combinations)) if joint else rows
                 total[high] += self.network.squared_norms(derivatives, joint=joint)
@@ -286,7 +286,7 @@ class TangentKernel(Kernel):
         others = X if Y is None else Y
 
         def derivatives(points: np.ndarray) -> Derivatives:
-            return self.network.derivatives(self._batch(points), combinations, _rounded(len(points), step))
+            return self.network.derivatives(self._batch(points), combinations, rounded(len(points), step))
 
         for rows in tiles(len(X), step):
             left = derivatives(X[rows])
@@ -373,6 +373,6 @@ class _JacobianEvaluator(Evaluator):
         tile[...] = self._kernel.gram(self._X[rows], self._Y[columns])
 
 
-def _rounded(length: int, most: int) -> int:
+def rounded(length: int, most: int) -> int:
     """Round up to a power of two, or to `most`: the fewer lengths, the fewer functions are compiled."""
     return min(most, 1 << (length - 1).bit_length())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -12,7 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kdtheory._validation import require_array, require_labels, require_probabilities, require_share
+from kdtheory._validation import (
+    require_array,
+    require_labels,
+    require_no_probabilities,
+    require_probabilities,
+    require_share,
+)
 from kdtheory.nets._steps import Step, batch_logits, like_one
 from kdtheory.nets._variants import keeps_label
 from kdtheory.nets.losses import DistillationLoss
@@ -22,6 +28,7 @@ from kdtheory.nets.plan import TrainingPlan, values_of_steps
 LabelWeight = float | Callable[[Any], Any]
 
 _ROUNDING = 1e-12
+_LONGEST_SETTING = 60
 
 
 def trained_dtype(model: Any) -> np.dtype[Any]:
@@ -124,7 +131,9 @@ def require_targets(
     return np.asarray(targets, dtype=dtype)
 
 
-def require_teacher_logits(logits: Any, n_points: int, n_outputs: int, dtype: np.dtype[Any]) -> np.ndarray:
+def require_teacher_logits(
+    logits: Any, n_points: int, n_outputs: int, loss: DistillationLoss, dtype: np.dtype[Any]
+) -> np.ndarray:
     """Logits of a teacher, as many for each point as the student has."""
     if callable(logits):
         raise TypeError(f"teacher must be logits or a Snapshot, got {type(logits).__name__}: Snapshot(model) makes one")
@@ -133,7 +142,23 @@ def require_teacher_logits(logits: Any, n_points: int, n_outputs: int, dtype: np
         raise ValueError(
             f"teacher must have logits of shape ({n_points}, {n_outputs}), as the student has them, got {wanted.shape}"
         )
+    if loss.kind != "squared":
+        require_no_probabilities("teacher", wanted)
     return wanted
+
+
+def require_weights_of_rounds(label_weight: Any, n_rounds: int, *, schedules: bool) -> list[Any] | None:
+    """Label weights of rounds 2 and later, functions among them if there may be; or None for "estimated"."""
+    if isinstance(label_weight, str):
+        if label_weight != "estimated":
+            allowed = "numbers, functions" if schedules else "numbers"
+            raise ValueError(f"label_weight must be {allowed} or 'estimated', got {label_weight!r}")
+        return None
+    many = isinstance(label_weight, Sequence | np.ndarray) and np.ndim(label_weight) > 0
+    weights = list(label_weight) if many else [label_weight] * (n_rounds - 1)
+    if len(weights) != n_rounds - 1:
+        raise ValueError(f"label_weight must hold n_rounds - 1 = {n_rounds - 1} weights, got {len(weights)}")
+    return [each if schedules and callable(each) else require_share("label_weight", each) for each in weights]
 
 
 def require_label_weights(label_weight: LabelWeight | None, has_teacher: bool, n_steps: int) -> np.ndarray:
@@ -156,6 +181,15 @@ def require_label_weights(label_weight: LabelWeight | None, has_teacher: bool, n
 def fingerprints(**parts: Any) -> dict[str, str]:
     """Short digests of what a training is made from: its arrays, and what of it is no array."""
     return {name: _digest(value) for name, value in parts.items()}
+
+
+def settings(**parts: Any) -> dict[str, str]:
+    """Fields of dataclasses by name, as text in which to see where two of them differ."""
+    return {
+        f"{part}.{name}": " ".join(_lasting_name(field).split())[:_LONGEST_SETTING]
+        for part, value in parts.items()
+        for name, field in vars(value).items()
+    }
 
 
 def _digest(value: Any) -> str:

@@ -37,6 +37,8 @@ def save_network(path: PathLike, model: Any, state: Any = None) -> None:
     ------
     OSError
         For a folder that cannot be written to.
+    TypeError
+        For a model without arrays, such as a `Snapshot`, whose model and state are saved.
 
     See Also
     --------
@@ -52,6 +54,10 @@ def save_network(path: PathLike, model: Any, state: Any = None) -> None:
     >>> bool((again.layers[0].weight == model.layers[0].weight).all())
     True
     """
+    if not _arrays("model", model):
+        raise TypeError(
+            f"model must hold arrays, got {type(model).__name__}: of what `train` returns, save its model and its state"
+        )
     write(path, {"model": model, "state": state}, {})
 
 

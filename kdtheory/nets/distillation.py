@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ import equinox as eqx
 import numpy as np
 import pandas as pd
 
-from kdtheory._validation import require_positive_integer, require_share
+from kdtheory._validation import require_positive_integer
 from kdtheory.label_weights import estimate_label_weight
 from kdtheory.nets import _training_data
 from kdtheory.nets._training_data import LabelWeight
@@ -52,7 +52,14 @@ class Distillation:
     label_weights: tuple[LabelWeight, ...]
     n_fits: int
     loss: DistillationLoss
-    table: pd.DataFrame = field(repr=False)
+    table: pd.DataFrame
+
+    def __repr__(self) -> str:
+        teacher, student = (type(each.model).__name__ for each in (self.teacher, self.student))
+        return (
+            f"Distillation(n_rounds={len(self.rounds)}, n_fits={self.n_fits}, teacher={teacher}, student={student},"
+            f" loss={self.loss.kind!r})"
+        )
 
     @property
     def teacher(self) -> Snapshot:
@@ -252,7 +259,7 @@ def self_distill(
     _training_data.require_plan(plan)
     if isinstance(make, eqx.Module) or not callable(make):
         raise TypeError(f"make must be a function of a round's number, got {type(make).__name__}: lambda i: network")
-    weights = _weights_of_rounds(label_weight, rounds)
+    weights = _training_data.require_weights_of_rounds(label_weight, rounds, schedules=True)
     if weights is None and validation is None:
         raise ValueError("validation must be given for the label weight 'estimated', got None")
     chain = _Chain(X, y, loss, validation, folder, progress)
@@ -278,19 +285,6 @@ def self_distill(
             run = student(f"round-{i}", label_weight=used[-1])
             chain.add(run, [pure, run], estimated_label_weight=estimated)
     return chain.result(used)
-
-
-def _weights_of_rounds(label_weight: Any, n_rounds: int) -> list[LabelWeight] | None:
-    """Label weights of rounds 2 and later, or None where they are to be estimated."""
-    if isinstance(label_weight, str):
-        if label_weight != "estimated":
-            raise ValueError(f"label_weight must be numbers, functions or 'estimated', got {label_weight!r}")
-        return None
-    many = isinstance(label_weight, Sequence | np.ndarray) and np.ndim(label_weight) > 0
-    weights = list(label_weight) if many else [label_weight] * (n_rounds - 1)
-    if len(weights) != n_rounds - 1:
-        raise ValueError(f"label_weight must hold n_rounds - 1 = {n_rounds - 1} weights, got {len(weights)}")
-    return [each if callable(each) else require_share("label_weight", each) for each in weights]
 
 
 class _Chain:

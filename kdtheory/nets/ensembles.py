@@ -18,7 +18,7 @@ from kdtheory.nets.training import Snapshot
 Combine = Literal["log_mean_probability", "mean_logit"]
 
 
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class Ensemble(Snapshot):
     """Trained networks whose predictions are combined; a teacher wherever a single one is.
 
@@ -82,6 +82,10 @@ class Ensemble(Snapshot):
             ("epoch", 0),
         ):
             object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(sorted({type(member.model).__name__ for member in self.members}))
+        return f"Ensemble({len(self.members)} of {kinds}, combine={self.combine!r})"
 
     def logits(self, X: Any) -> np.ndarray:
         """Logits of points, member by member in batches.

@@ -65,7 +65,7 @@ def measure_flatness(
     Raises
     ------
     ValueError, TypeError
-        As for `LossHessian`, and for no networks at all.
+        As for `LossHessian`, of any network before the first is measured, and for no networks at all.
 
     Warns
     -----
@@ -94,12 +94,20 @@ def measure_flatness(
         networks = {type(model_and_state(networks, None)[0]).__name__: networks}
     if not networks:
         raise ValueError("networks must hold at least one network, got none")
+
+    def hessian_of(network: Any) -> LossHessian:
+        return LossHessian(network, X, y, loss=loss, teacher=teacher, label_weight=label_weight, batch_size=batch_size)
+
+    for name, network in networks.items():  # all of them before hours may go into the first
+        try:
+            hessian_of(network)
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError  # those of JAX take no text
+            raise kind(f"networks must all have this loss, got of {name!r}: {error}") from error
     rows = {}
     for name, network in tqdm(networks.items(), disable=not progress, unit="network"):
         began = time.perf_counter()
-        hessian = LossHessian(
-            network, X, y, loss=loss, teacher=teacher, label_weight=label_weight, batch_size=batch_size
-        )
+        hessian = hessian_of(network)
         if minibatch is not None:
             hessian = hessian.minibatch(minibatch, seed)
         trace = hessian_trace(hessian, method=method, rtol=rtol, max_products=max_products, seed=seed)

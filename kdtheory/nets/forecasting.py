@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from kdtheory._validation import require_bool, require_positive_integer, require_share
+from kdtheory._validation import require_bool, require_positive_integer
 from kdtheory.label_weights import estimate_label_weight
 from kdtheory.nets import _training_data
 from kdtheory.nets._linearised import LinearisedNetwork, Outputs, Rounds, require_linear
@@ -200,7 +200,7 @@ def forecast(
     (True, [<NA>, True, True])
     """
     rounds = require_positive_integer("n_rounds", n_rounds)
-    weights = _weights_of_rounds(label_weight, rounds)
+    weights = _training_data.require_weights_of_rounds(label_weight, rounds, schedules=False)
     if weights is None and validation is None:
         raise ValueError("validation must be given for the label weight 'estimated', got None")
     require_linear(plan)
@@ -227,7 +227,7 @@ def forecast(
     best, used = [np.nan], [1.0]
     for i in range(rounds - 1):
         if held_out is not None and first is not None:
-            best.append(_best_label_weight(chain, held_out, points[1].targets - first))
+            best.append(_estimated_label_weight(chain, held_out, points[1].targets - first))
         used.append(min(max(best[-1], 0.0), 1.0) if weights is None else weights[i])
         chain.add(used[-1])
     predicted = [chain.fitted(), *([] if held_out is None else [chain.predict(held_out)])]
@@ -239,18 +239,6 @@ def forecast(
     return Forecast(
         predicted[0], None if held_out is None else predicted[1], tuple(used[1:]), table, _points=tuple(points)
     )
-
-
-def _weights_of_rounds(label_weight: Any, n_rounds: int) -> list[float] | None:
-    """Label weights of rounds 2 and later, or None where they are to be estimated."""
-    if isinstance(label_weight, str):
-        if label_weight != "estimated":
-            raise ValueError(f"label_weight must be numbers or 'estimated', got {label_weight!r}")
-        return None
-    weights = [label_weight] * (n_rounds - 1) if np.ndim(label_weight) == 0 else list(label_weight)
-    if len(weights) != n_rounds - 1:
-        raise ValueError(f"label_weight must hold n_rounds - 1 = {n_rounds - 1} weights, got {len(weights)}")
-    return [require_share("label_weight", each) for each in weights]
 
 
 def _require_stateless(name: str, network: Any) -> Any:
@@ -265,8 +253,8 @@ def _require_stateless(name: str, network: Any) -> Any:
     return network.model
 
 
-def _best_label_weight(chain: Rounds, at: Outputs, missing: np.ndarray) -> float:
-    """Best label weight of the next student, from what the first round misses of the targets."""
+def _estimated_label_weight(chain: Rounds, at: Outputs, missing: np.ndarray) -> float:
+    """Label weight of the next student, from what the first round misses of the targets."""
     return estimate_label_weight(np.zeros_like(missing), -chain.change(at), missing)
 
 

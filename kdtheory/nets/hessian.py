@@ -74,7 +74,7 @@ class LossHessian(LinearOperator):
 
     See Also
     --------
-    kdtheory.nets.flatness : trace and extreme eigenvalues at once.
+    measure_flatness : trace and extreme eigenvalues at once.
     scipy.sparse.linalg.LinearOperator : what it is one of.
 
     Notes

@@ -12,7 +12,7 @@ from kdtheory._typing import Array
 from kdtheory._validation import require_array, require_positive_integer, require_representable
 from kdtheory.kernels._evaluators import tiles
 from kdtheory.kernels.operator import GramOperator
-from kdtheory.nets._tangent_kernel import _rounded
+from kdtheory.nets._tangent_kernel import rounded
 
 if TYPE_CHECKING:
     from kdtheory.nets._tangent_kernel import TangentKernel
@@ -48,12 +48,12 @@ class _Products:
         tangents: list[Array] | None = None
         for rows in tiles(len(self._Y), step):
             points = batch(self._Y[rows])
-            part = network.pull_back(points, V[:, rows], _rounded(len(points), step))
+            part = network.pull_back(points, V[:, rows], rounded(len(points), step))
             tangents = part if tangents is None else [a + b for a, b in zip(tangents, part, strict=True)]
         result = np.empty((len(V), len(self._X), V.shape[2]), dtype=network.dtype)
         for rows in tiles(len(self._X), step):
             points = batch(self._X[rows])
-            result[:, rows] = network.push_forward(points, tangents or [], _rounded(len(points), step))
+            result[:, rows] = network.push_forward(points, tangents or [], rounded(len(points), step))
         return result
 
 

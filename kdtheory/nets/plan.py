@@ -38,12 +38,13 @@ class TrainingPlan:
     n_epochs : int
         Passes over the points.
     batch_size : int, optional
-        Points of a step; the last step of an epoch takes what is left. Default: all, gradient descent.
+        Points of a step, at most all of them; the last step of an epoch takes what is left. Default: all, gradient
+        descent.
     optimiser : {"sgd", "adam", "adamw"}, default "sgd"
     learning_rate : float, default 1e-3
         Peak.
     momentum : float, default 0.0
-        Of "sgd", in (-1, 1).
+        Of "sgd", in (-1, 1); 0 for the others.
     nesterov : bool, default True
         Whether the momentum is Nesterov's.
     schedule : {"constant", "cosine", "step"}, default "constant"
@@ -108,6 +109,8 @@ class TrainingPlan:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         require_positive("learning_rate", self.learning_rate)
         require_momentum("momentum", self.momentum)
+        if self.momentum and self.optimiser != "sgd":
+            raise ValueError(f"momentum must be 0 for the optimiser {self.optimiser!r}, got {self.momentum}")
         require_bool("nesterov", self.nesterov)
         require_nonnegative("warm_up_epochs", self.warm_up_epochs)
         if self.warm_up_epochs >= self.n_epochs:
@@ -138,7 +141,14 @@ class TrainingPlan:
         Returns
         -------
         int
+
+        Raises
+        ------
+        ValueError
+            For fewer points than a batch takes.
         """
+        if self.batch_size is not None and self.batch_size > n_points:
+            raise ValueError(f"batch_size must be <= {n_points}, the number of points, got {self.batch_size}")
         return -(-n_points // (self.batch_size or n_points))
 
     def n_steps(self, n_points: int) -> int:
@@ -151,6 +161,11 @@ class TrainingPlan:
         Returns
         -------
         int
+
+        Raises
+        ------
+        ValueError
+            As for `steps_per_epoch`.
         """
         return self.n_epochs * self.steps_per_epoch(n_points)
 
@@ -164,6 +179,11 @@ class TrainingPlan:
         Returns
         -------
         array of shape (n_epochs·steps_per_epoch,)
+
+        Raises
+        ------
+        ValueError
+            As for `steps_per_epoch`.
         """
         per_epoch = self.steps_per_epoch(n_points)
         total = self.n_steps(n_points)
@@ -181,10 +201,9 @@ class TrainingPlan:
         optax.GradientTransformation
             The same object for equal plans.
         """
-        momentum = float(self.momentum) if self.optimiser == "sgd" else 0.0
         return _transformation(
             self.optimiser,
-            momentum,
+            float(self.momentum),
             self.nesterov,
             float(self.weight_decay),
             self.clip_norm and float(self.clip_norm),

@@ -47,8 +47,11 @@ class Snapshot:
     """
 
     model: Any
-    state: Any = field(default=None, repr=False)
+    state: Any = None
     epoch: int = 0
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({type(self.model).__name__}, epoch={self.epoch})"
 
     def logits(self, X: Any) -> np.ndarray:
         """Logits of points, in batches.
@@ -78,7 +81,7 @@ class Snapshot:
         return np.concatenate(blocks)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainingRun(Snapshot):
     """A trained network, and how it came about.
 
@@ -96,8 +99,8 @@ class TrainingRun(Snapshot):
         numbers too.
     """
 
-    history: pd.DataFrame = field(default_factory=pd.DataFrame, repr=False)
-    observed: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
+    history: pd.DataFrame = field(default_factory=pd.DataFrame)
+    observed: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def train(
@@ -158,10 +161,11 @@ def train(
     Raises
     ------
     ValueError, TypeError
-        For points or logits that are not finite, classes out of range, a teacher with another number of classes,
-        weights outside [0, 1], a label weight below 1 without a teacher or above 0 without labels, an augmentation
-        that changes the shape of points or leaves their range, and a checkpoint that is cut short, of another
-        architecture, or of another plan or other data.
+        For points or logits that are not finite, classes out of range, a teacher with another number of classes or,
+        for the cross-entropy, with probabilities in place of logits, batches of more points than there are, weights
+        outside [0, 1], a label weight below 1 without a teacher or above 0 without labels, an augmentation that
+        changes the shape of points or leaves their range, and a checkpoint that is cut short, of another architecture,
+        or of another plan or other data.
     FloatingPointError
         When the training diverges; the checkpoint keeps the last epoch that did not.
 
@@ -203,7 +207,7 @@ def train(
     wanted = labels
     if teacher is not None:
         logits = teacher if live is None else live.logits(points)
-        wanted = _training_data.require_teacher_logits(logits, len(points), n_outputs, dtype)
+        wanted = _training_data.require_teacher_logits(logits, len(points), n_outputs, loss, dtype)
     weights = _training_data.require_label_weights(label_weight, teacher is not None, plan.n_steps(len(points)))
     _training_data.require_without_labels(weights, y, plan, lives=live is not None)
     has_labels = y is not None and keeps_label(plan.augment)
@@ -222,7 +226,7 @@ def train(
         *jax.device_put((points, labels, wanted)),
     )
     at_once = jax.default_backend() != "cpu" or not _steps.has_convolution(model, points, state)
-    record = Record(made_from, rest, checkpoint, log)
+    record = Record(made_from, _training_data.settings(plan=plan, loss=loss), rest, checkpoint, log)
     now = record.resume(fresh)
     if now is None:
         now = fresh
@@ -259,5 +263,5 @@ def train(
     return TrainingRun(last.model, last.state, last.epoch, pd.DataFrame(record.rows), observed)
 
 
-def _snapshot(progress: _steps.Progress, rest: Any, epoch: int) -> Snapshot:
-    return Snapshot(eqx.combine(progress.params, rest), progress.state, epoch)
+def _snapshot(trained: _steps.Trained, rest: Any, epoch: int) -> Snapshot:
+    return Snapshot(eqx.combine(trained.params, rest), trained.state, epoch)

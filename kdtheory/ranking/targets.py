@@ -199,7 +199,7 @@ class LogitDoubleDistilledTargets:
         return softmax(logits, axis=1), negative_weights_from_logits(logits, scale=self.scale)
 
 
-def require_targets(targets: RankingTargets) -> None:
+def require_ranking_targets(targets: RankingTargets) -> None:
     """Refuse what has no `of`, and classes that were not called."""
     if isinstance(targets, type) or not isinstance(targets, RankingTargets):
         raise TypeError(f"targets must be such as OneHotTargets() or DistilledTargets(teacher), got {_named(targets)}")

@@ -14,7 +14,7 @@ from scipy.sparse import csr_array, issparse
 from kdtheory._validation import require_generator, require_nonnegative, require_positive_integer
 from kdtheory.double_distillation import double_distillation_loss_and_gradient
 from kdtheory.ranking.linear import LinearRanker, in_batches
-from kdtheory.ranking.targets import RankingTargets, require_targets
+from kdtheory.ranking.targets import RankingTargets, require_ranking_targets
 from kdtheory.retrieval import LabelledRows
 
 TARGETS_KEPT = 2**25
@@ -81,7 +81,7 @@ def ranking_objective(
     (1.0986, array([[-0.6667,  0.3333,  0.3333]]))
     """
     strength = require_nonnegative("penalty", penalty)
-    require_targets(targets)
+    require_ranking_targets(targets)
     return _objective(input_weights, output_weights, _examples(_with_labels(rows), targets), strength)
 
 
@@ -165,7 +165,7 @@ def trained_ranker(
     random_state: Any,
 ) -> LinearRanker:
     """As `train_ranker`, without its warning."""
-    require_targets(targets)
+    require_ranking_targets(targets)
     n_hidden = require_positive_integer("width", width)
     n_most = require_positive_integer("max_iterations", max_iterations)
     strength = require_nonnegative("penalty", penalty)

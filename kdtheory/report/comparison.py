@@ -13,6 +13,7 @@ import numpy as np
 import kdtheory
 from kdtheory._interop import to_numpy
 from kdtheory._validation import (
+    require_no_probabilities,
     require_nonnegative_integer,
     require_positive,
     require_positive_integer,
@@ -167,7 +168,7 @@ def report(
     temperature : float, default 1
         > 0; divides all logits.
     quantile : float, default 0.25
-        Share of the points, in (0, 1], where the teacher is least sure, and surest, for the slopes.
+        Share of the points, in (0, 0.5], where the teacher is least sure, and surest, for the slopes.
     n_bins : int, default 15
         Of the reliability diagrams.
     seed : int, default 0
@@ -200,8 +201,8 @@ def report(
     >>> result.save("report.html")
     """
     share = require_real("quantile", quantile)
-    if not 0.0 < share <= 1.0:
-        raise ValueError(f"quantile must be > 0 and <= 1, got {quantile!r}")
+    if not 0.0 < share <= 0.5:
+        raise ValueError(f"quantile must be > 0 and <= 0.5, since the two ends may not overlap, got {quantile!r}")
     divisor = require_positive("temperature", temperature)
     bins, start = require_positive_integer("n_bins", n_bins), require_nonnegative_integer("seed", seed)
     name = _require_title(title)
@@ -211,7 +212,7 @@ def report(
     if n < 2:
         raise ValueError(f"teacher_logits must have 2 points or more for standard errors, got {n}")
     for argument, values in (("teacher_logits", teacher_logits), ("student_logits", student_logits)):
-        _require_no_probabilities(argument, values)
+        require_no_probabilities(argument, to_numpy(values))
     divergences = predictive_divergences(teacher_logits, student_logits, temperature=divisor)
     control = None
     if control_logits is not None:
@@ -252,13 +253,6 @@ def report(
             for key, count in dissection.counts.items()
         },
     )
-
-
-def _require_no_probabilities(name: str, value: Any) -> None:
-    """Refuse rows that are all distributions: slopes and divergences of these would mean nothing."""
-    rows = np.asarray(to_numpy(value), dtype=float)
-    if np.min(rows) >= 0.0 and np.max(np.abs(np.sum(rows, axis=1) - 1.0)) < 1e-2:
-        raise ValueError(f"{name} must be logits, got probabilities in every row: take their logarithms")
 
 
 def _require_title(title: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from kdtheory._interop import to_numpy
 from kdtheory._typing import Array
-from kdtheory._validation import first_index, require_array
+from kdtheory._validation import first_index, position_of, require_array
 from kdtheory.robustness._scales import Scale
 
 _FEWEST_MODELS = 3
@@ -23,7 +23,7 @@ def require_accuracies(name: str, array: Array) -> np.ndarray:
         where = first_index(np, outside)
         value = float(values[where])
         percents = ": divide percents by 100" if value > 1.0 else ""
-        raise ValueError(f"{name} must hold shares, from 0 to 1, got {value!r} at {_position(where)}{percents}")
+        raise ValueError(f"{name} must hold shares, from 0 to 1, got {value!r} at {position_of(where)}{percents}")
     return values
 
 
@@ -33,12 +33,9 @@ def require_inside(name: str, values: np.ndarray, scale: Scale, called: str, how
     if not scale.bounded and np.any(ends):
         where = first_index(np, ends)
         raise ValueError(
-            f"{name} must be > 0 and < 1 on the {called} scale, got {float(values[where])!r} at {_position(where)}{how}"
+            f"{name} must be > 0 and < 1 on the {called} scale, got {float(values[where])!r} at"
+            f" {position_of(where)}{how}"
         )
-
-
-def _position(index: tuple[int, ...]) -> str:
-    return f"index {index[0] if len(index) == 1 else index}" if index else "the only entry"
 
 
 def require_mask(value: Any, n: int) -> np.ndarray:
