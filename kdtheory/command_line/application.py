@@ -47,7 +47,8 @@ def report(
     ] = "report.html",
     temperature: Annotated[float, typer.Option(metavar="T", help="Divides all logits.")] = 1.0,
     quantile: Annotated[
-        float, typer.Option(metavar="SHARE", help="Share of the points at either end that slopes are fitted to.")
+        float,
+        typer.Option(metavar="SHARE", help="Share of the points at either end, up to 0.5, that slopes are fitted to."),
     ] = 0.25,
     bins: Annotated[int, typer.Option(metavar="N", help="Bins of the reliability diagrams.")] = 15,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the resamples behind intervals.")] = 0,
