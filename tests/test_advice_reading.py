@@ -123,3 +123,29 @@ def test_numbers_out_of_range_are_refused(tmp_path, options, message):
     (tmp_path / "data.csv").write_text(TEXT)
     with pytest.raises(ValueError, match=message):
         read_rows(tmp_path / "data.csv", **options)
+
+
+def test_points_between_thousands_are_read_where_commas_are_decimal(tmp_path):
+    file = tmp_path / "data.csv"
+    file.write_text("x;z;n\n5.768;-0,586;1\n464;0,5;2\n1.234.567,25;3;\n")
+    rows = read_rows(file)
+    assert rows.frame["x"].tolist() == [5768.0, 464.0, 1234567.25]
+    assert rows.frame["z"].tolist() == [-0.586, 0.5, 3.0]
+    assert rows.frame["n"].isna().tolist() == [False, False, True]
+    assert rows.options == {"sep": ";", "decimal": ",", "thousands": "."}
+    assert pd.read_csv(file, **rows.options)["x"].tolist() == rows.frame["x"].tolist()
+
+
+def test_decimal_points_beside_decimal_commas_stay_texts(tmp_path):
+    file = tmp_path / "data.csv"
+    file.write_text("x;z\n0.5;-0,586\n4.64;0,5\n")
+    rows = read_rows(file)
+    assert rows.frame["x"].tolist() == ["0.5", "4.64"]
+    assert "thousands" not in rows.options
+
+
+def test_utf_16_is_named(tmp_path):
+    file = tmp_path / "data.csv"
+    file.write_text("x,y\n1,2\n", encoding="utf-16")
+    with pytest.raises(ValueError, match=r"must be text in UTF-8, got UTF-16: save it as UTF-8$"):
+        read_rows(file)

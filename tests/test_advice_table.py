@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from kdtheory.advice import Rows, make_table
 from tests.tables import frame, table
 
 
@@ -110,3 +111,16 @@ def test_columns_to_leave_out_must_be_there_and_not_the_target():
 
 def test_twenty_rows_are_enough():
     assert table(frame()[:20]).n_rows == 20
+
+
+def test_a_column_that_counts_the_rows_is_used_and_said():
+    frame = pd.DataFrame({"id": range(1000, 1030), "x": np.sin(range(30)), "y": np.cos(range(30))})
+    table = make_table(Rows(frame, 30, {}), "y")
+    assert table.numbers == ("id", "x")
+    assert "Column id counts the rows: leave it out with --drop 'id' unless it means more." in table.remarks
+
+
+def test_decimal_commas_within_quotes_are_named():
+    frame = pd.DataFrame({"x": np.sin(range(30)), "y": ["1,5"] * 15 + ["2,5"] * 15})
+    with pytest.raises(ValueError, match=r"got 1,5 in row 0: decimal commas need semicolons between columns$"):
+        make_table(Rows(frame, 30, {}), "y")

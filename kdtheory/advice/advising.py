@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 import kdtheory
 from kdtheory._typing import Array
-from kdtheory._validation import require_bool, require_nonnegative_integer, require_positive_integer
+from kdtheory._validation import require_bool, require_nonnegative_integer
 from kdtheory.advice.choosing import Gain, gain_without_hindsight
 from kdtheory.advice.sentences import sentences
 from kdtheory.advice.table import Table
@@ -198,7 +198,7 @@ def advise(
     >>> advice.model.predict(frame[:2]).shape
     (2,)
     """
-    most_steps, n_folds = require_positive_integer("n_steps", n_steps), _folds(n_outer_folds, table.n_rows)
+    most_steps, n_folds = require_nonnegative_integer("n_steps", n_steps), _folds(n_outer_folds, table.n_rows)
     if most_steps < 2:
         raise ValueError(f"n_steps must be >= 2, got {most_steps}")
     seed = require_nonnegative_integer("seed", seed)

@@ -26,6 +26,9 @@ _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _OPENERS = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _HEAD = 2**16
 _ROWS_AT_ONCE = 50_000
+_COMMA_NUMBER = r"\s*[-+]?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d*)?(?:[eE][-+]?\d+)?\s*"
+"""With a decimal comma, and points between thousands alone; any other point would be read as such in silence."""
+
 _DECIMAL_COMMA = re.compile(r"(?:^|;)\s*[-+]?\d+,\d+\s*(?:;|$)")
 
 
@@ -54,7 +57,8 @@ def read_rows(path: str | PathLike[str], *, most_rows: SupportsIndex = 2000, see
     Parameters
     ----------
     path : str or path
-        Text in UTF-8; with the ending .gz, .bz2 or .xz compressed. Numbers may have decimal commas between semicolons.
+        Text in UTF-8; with the ending .gz, .bz2 or .xz compressed. Numbers may have decimal commas between semicolons,
+        and points between thousands then.
     most_rows : int, default 2000
         Of a longer file so many rows are drawn, all with the same chance; memory does not grow with the file.
     seed : int or numpy.random.Generator, default 0
@@ -108,6 +112,8 @@ def read_rows(path: str | PathLike[str], *, most_rows: SupportsIndex = 2000, see
         raise ValueError(f"{file} must be a whole compressed file, got one that is damaged: {error}") from error
     if total == 0:
         raise ValueError(f"{file} must have rows below its header, got none")
+    if "decimal" in options:
+        frame = _with_commas(frame.copy(), options)
     return Rows(frame, total, options)
 
 
@@ -115,6 +121,8 @@ def _options(head: bytes, file: Path) -> dict[str, Any]:
     """Separator and decimal sign where they are not the usual ones, from the first lines."""
     if not head.strip():
         raise ValueError(f"{file} must have a header and rows, got an empty file")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise ValueError(f"{file} must be text in UTF-8, got UTF-16: save it as UTF-8")
     if b"\0" in head:
         raise ValueError(f"{file} must be a text file of columns, got a binary one")
     whole_lines = head[: head.rfind(b"\n") + 1] if len(head) == _HEAD else head
@@ -155,10 +163,13 @@ def _is_number(text: str) -> bool:
 def _sample(stream: BinaryIO, options: dict[str, Any], count: int, generator: np.random.Generator) -> tuple[Any, int]:
     """At most so many rows, those with the smallest of random keys, and how many there are in all."""
     kept, keys, total = pd.DataFrame(), np.zeros(0), 0
+    how = {name: value for name, value in options.items() if name != "decimal"}
+    if "decimal" in options:
+        how["dtype"] = str  # for points may be those of thousands, or of other decimals
     strict = {"index_col": False, "low_memory": False, "encoding": "utf-8-sig", "chunksize": _ROWS_AT_ONCE}
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        with pd.read_csv(stream, **strict, **options) as chunks:
+        with pd.read_csv(stream, **strict, **how) as chunks:
             for chunk in chunks:
                 chunk.index = np.arange(total + 1, total + len(chunk) + 1)
                 total += len(chunk)
@@ -168,3 +179,15 @@ def _sample(stream: BinaryIO, options: dict[str, Any], count: int, generator: np
                     smallest = np.sort(np.argpartition(keys, count)[:count])
                     kept, keys = kept.iloc[smallest], keys[smallest]
     return kept, total
+
+
+def _with_commas(frame: Any, options: dict[str, Any]) -> Any:
+    """Turn columns of texts into numbers where all of them are such with decimal commas."""
+    for name in frame.columns:
+        texts = frame[name].dropna()
+        if texts.str.fullmatch(_COMMA_NUMBER).all():
+            if texts.str.contains(".", regex=False).any():
+                options["thousands"] = "."
+            plain = frame[name].str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+            frame[name] = plain.astype(float)
+    return frame

@@ -42,11 +42,13 @@ def sentences(advice: Advice) -> list[str]:
         "",
         f"Chosen: {n_steps} fit{'s' * (n_steps > 1)}, gamma {parameters['gamma']:.4g}, ridge"
         f" {parameters['ridge']:.4g}{_label_weights(parameters)}.",
-        f"Best kernel ridge regression: gamma {advice.plain.gamma:.4g}, ridge {advice.plain.plain_ridge:.4g}, as gamma"
-        " and alpha of scikit-learn's KernelRidge.",
+        f"Best kernel ridge regression: gamma {advice.plain.gamma:.4g}, ridge {advice.plain.plain_ridge:.4g}, on"
+        " standardised columns and with an intercept, which scikit-learn's KernelRidge lacks.",
     ]
     if n_steps == 1:
         lines.append("No distilled model was better by more than can be noise: the model is kernel ridge regression.")
+    elif advice.verdict == "yes" and advice.refitted is None:
+        lines.append("The errors of single rows decide this: outer folds (5, say) fit everything anew to judge it.")
     elif advice.verdict != "yes":
         lines.append("With the distilled model nothing is known to be won; kernel ridge regression is simpler.")
     return lines
@@ -87,6 +89,11 @@ def _errors(advice: Advice) -> list[str]:
         ("kernel ridge regression", advice.measured.plain_error),
         (chosen, advice.measured.distilled_error),
     ]
+    if advice.refitted is not None:
+        rows += [
+            ("kernel ridge, in folds", advice.refitted.plain_error),
+            ("so chosen, in folds", advice.refitted.distilled_error),
+        ]
     return [
         f"{'leave-one-out':<24}{'mean square':>12}{'root':>10}{'R²':>9}",
         *(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -175,6 +176,10 @@ def _features(
             remarks.append(f"Column {name} is a copy of {copy} and was left out.")
         else:
             columns[name] = numbers
+            if np.all(np.diff(numbers) == 1.0):
+                remarks.append(
+                    f"Column {name} counts the rows: leave it out with --drop {name!r} unless it means more."
+                )
     if constant:
         remarks.insert(0, f"Left out as always the same: {', '.join(constant)}.")
     if not columns:
@@ -208,7 +213,9 @@ def _numbers(frame: Any, name: str, what: str) -> np.ndarray:
     for wrong, rule in ((np.isnan(numbers), what), (~(np.abs(numbers) <= _LARGEST), "numbers up to 1e100 in size")):
         if np.any(wrong):
             row = int(np.argmax(wrong))
-            raise ValueError(f"column {name} must hold {rule}, got {column.iloc[row]!s} in row {column.index[row]}")
+            value = str(column.iloc[row])
+            advice = ": decimal commas need semicolons between columns" if re.fullmatch(r"-?\d+,\d+", value) else ""
+            raise ValueError(f"column {name} must hold {rule}, got {value} in row {column.index[row]}{advice}")
     return numbers
 
 
