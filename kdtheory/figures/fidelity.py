@@ -145,7 +145,7 @@ def draw_reliability(axes: Axes, diagram: ReliabilityDiagram, *, color: str = TE
     axes.errorbar(
         diagram.mean_confidences[filled],
         accuracies,
-        [np.maximum(accuracies - low, 0.0), np.maximum(high - accuracies, 0.0)],
+        np.maximum([accuracies - low, high - accuracies], 0.0),
         fmt="o-",
         color=color,
         capsize=2,
