@@ -5,12 +5,12 @@ import pickle
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kdtheory import Distilled, Ridge, SelfDistillation, SelfDistillationLimit
 from tests.oracles import exact_modes
-from tests.strategies import log_uniform, real_weights, spectra
+from tests.strategies import examples, log_uniform, real_weights, spectra
 
 TOLERANCE = 1e-12
 DIGITS = 750  # a share of 1e-300 beside 1 to the power of 10^12 needs that many before it cancels
@@ -44,7 +44,7 @@ def demanding_cases(draw):
     return d, ridge, draw(any_n_steps), label_weight
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(demanding_cases())
 def test_self_distillation_is_right_to_twelve_digits(case):
     d, ridge, n_steps, label_weight = case
@@ -76,7 +76,7 @@ def test_ridge_is_right_to_the_last_digits(d, ridge):
             assert abs(mpmath.mpf(float(computed)) - exact) <= 1e-15 * exact + mpmath.mpf("1e-300")
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(any_eigenvalue, ridges, st.floats(0.0, 1.0, exclude_min=True), st.booleans())
 def test_the_limit_is_right_to_twelve_digits_in_its_whole_domain(d, ridge, position, at_an_edge):
     edge = min(ridge / d, 1e200) if d > 0 else 1.0

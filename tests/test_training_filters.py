@@ -3,12 +3,12 @@
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kdtheory import GradientDescent, GradientFlow, Ridge, flow_trajectories, in_sample_risk
 from tests.oracles import descend_literally, exact_descent, exact_flow
-from tests.strategies import log_uniform, spectra
+from tests.strategies import examples, log_uniform, spectra
 
 TOLERANCE = 1e-12
 DIGITS = 700  # 1e-300 beside 1 and a rate of 1e-300 need that many before they cancel
@@ -48,7 +48,7 @@ def flows(draw):
     return d, time, decay
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(flows())
 def test_gradient_flow_is_right_to_twelve_digits(case):
     d, time, decay = case
@@ -78,7 +78,7 @@ def descents(draw):
     return total - decay, learning_rate, n_iterations, decay
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(descents())
 def test_gradient_descent_is_right_to_twelve_digits(case):
     d, learning_rate, n_iterations, decay = case
@@ -110,7 +110,7 @@ def test_gradient_descent_is_right_where_eigenvalue_and_weight_decay_add_up_to_m
     assert_close(moved, exact_descent(d, learning_rate, n_iterations, 0.5, False, decay, 60)[1], 1e-9)
 
 
-@settings(max_examples=500)
+@examples(500)
 @given(momenta, st.booleans(), st.floats(1e-6, 1.0), log_uniform(1, 1e12).map(int))
 def test_momentum_is_right_to_nine_digits_for_any_number_of_steps(momentum, nesterov, position, n_iterations):
     """Digits are relative to the first moves; what is left after many of them is compared where it is not tiny."""
@@ -131,7 +131,7 @@ def test_momentum_keeps_its_digits_over_huge_numbers_of_slow_steps(momentum, nes
     assert_close(filter_.residual([rate])[0], residual, 1e-9)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(
     spectra(low=1e-3, high=10.0),
     st.integers(0, 60),
