@@ -5,6 +5,8 @@
     python3 run.py docs         build the documentation into docs/_build/html, and check its links
     python3 run.py peers        run the tests beside neural-tangents, in an environment of its own
     python3 run.py release      build wheel and sdist into dist/, and install them with every extra
+    python3 run.py coverage     measure which lines and branches of the core and the estimators the tests run
+    python3 run.py mutants      change the filters and what is built on them, and count what the tests notice
     python3 run.py check        lint, format, types, import layers, pinned versions
     python3 run.py benchmarks   measure, into benchmarks/results/
     python3 run.py lock         pin the newest versions into constraints/
@@ -32,6 +34,14 @@ TOOLS = ROOT / ".tools"
 UV_VERSION = "0.13.8"
 OLDEST_PYTHON = (3, 11)
 BINARIES = "Scripts" if os.name == "nt" else "bin"
+TESTS_ABOVE = (  # of the layers that are not measured
+    *("tests/*figures*", "tests/test_advi*", "tests/test_command_line*", "tests/test_documentation*"),
+    *("tests/test_empirical_ntk*", "tests/test_experiments*", "tests/test_explorer*", "tests/test_module_ntk*"),
+    *("tests/test_nets_*", "tests/test_network_libraries*", "tests/test_report*", "tests/test_run*"),
+    "tests/test_trials*",
+    *(f"kdtheory/{name}" for name in ("advice", "command_line", "experiments", "figures", "nets", "report")),
+)
+TESTS_OF_LOOPS = ("tests/test_loops.py", "tests/test_network_kernels.py", "tests/test_convolutional_kernels.py")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
@@ -139,6 +149,32 @@ def test(*arguments: str) -> None:
     run(MAIN.program("python"), "-m", "pytest", *parallel, *arguments, **ONE_THREAD)
 
 
+def coverage(*arguments: str) -> None:
+    """Measure lines and branches of the layers below figures, networks and commands, and fail where too few are run.
+
+    Their own tests run, with few examples each, but not those of the layers above. Compiled loops run twice,
+    the second time as plain Python.
+    """
+    measured = (MAIN.program("python"), "-m", "coverage")
+    tests = ("run", "-m", "pytest", "--quiet", "--hypothesis-profile=brief")
+    (ROOT / "build" / "coverage").mkdir(parents=True, exist_ok=True)
+    run(*measured, "erase")
+    above = (f"--ignore-glob={pattern}" for pattern in TESTS_ABOVE)
+    parallel = ("--numprocesses", "auto", "--dist", "worksteal")
+    run(*measured, *tests, *parallel, *above, "tests", "kdtheory", *arguments, **ONE_THREAD)
+    run(*measured, *tests, *TESTS_OF_LOOPS, **ONE_THREAD, NUMBA_DISABLE_JIT="1")
+    run(*measured, "combine", "--quiet")
+    run(*measured, "report")
+
+
+def mutants(*arguments: str) -> None:
+    """Make small changes to the filters and what is built on them, one at a time, and list those no test notices."""
+    if not arguments:  # else those mutants are tried again that the names fit
+        shutil.rmtree(ROOT / "mutants", ignore_errors=True)
+    run(MAIN.program("python"), "-m", "mutmut", "run", *arguments, **ONE_THREAD)
+    run(MAIN.program("python"), "-m", "benchmarks.report_mutation")
+
+
 def docs(*arguments: str) -> None:
     """Build the documentation, warnings as errors, and follow every link within it."""
     built = ROOT / "docs" / "_build"
@@ -226,7 +262,10 @@ def lock() -> None:
 
 def main(arguments: list[str]) -> None:
     """Run the task that the first argument names."""
-    tasks = {task.__name__: task for task in (figures, test, docs, peers, release, check, benchmarks, lock)}
+    tasks = {
+        task.__name__: task
+        for task in (figures, test, docs, coverage, mutants, peers, release, check, benchmarks, lock)
+    }
     if not arguments or arguments[0] not in tasks:
         sys.exit(__doc__)
     if arguments[0] != "lock":
