@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy.optimize
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.kernel_ridge import KernelRidge
@@ -15,6 +16,7 @@ from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
 from kdtheory import (
+    LabelWeightWarning,
     Spectrum,
     combination_from_label_weights,
     effective_dof,
@@ -330,6 +332,28 @@ def test_leave_one_out_weights_in_the_unit_interval_are_best_there(problem, n_st
     rng = np.random.default_rng(0)
     for others in rng.uniform(0.0, 1.0, (20, n_steps - 1)):
         assert best <= error(others) * (1 + 1e-9) + 1e-15
+
+
+@pytest.mark.parametrize("per_output", [False, True])
+def test_unreachable_leave_one_out_weights_are_approached_with_a_warning_where_they_were_asked_for(per_output):
+    """Targets for which the combination (1, 1, -1) of the pure predictions is best, and the second tail sum zero."""
+    features = np.random.default_rng(3).standard_normal((6, 3))
+    K = features @ features.T + 0.1 * np.eye(6)
+    pure = loo_predictions(K, np.eye(6), ridge=1.0, n_steps=3)
+
+    def slopes(y):
+        first, second, third = pure @ y
+        error = y - first - second + third
+        return [error @ (first - second), error @ (second - third)]
+
+    start = np.random.default_rng(1).standard_normal(6)
+    y = scipy.optimize.least_squares(slopes, start, xtol=1e-15, ftol=1e-15, gtol=1e-15).x
+    targets = np.stack([K @ start, y], axis=1) if per_output else y
+    with pytest.warns(LabelWeightWarning, match="no finite label weights reach the best combination") as caught:
+        weights = loo_label_weights(K, targets, ridge=1.0, n_steps=3, per_output=per_output)
+    assert [warning.filename for warning in caught] == [__file__]
+    approached = loo_predictions(K, targets, ridge=1.0, n_steps=3, label_weight=weights)[-1]
+    np.testing.assert_allclose(approached.T[-1] if per_output else approached, [1, 1, -1] @ (pure @ y), atol=1e-6)
 
 
 def test_leave_one_out_weights_weigh_the_points_by_their_sample_weights():
