@@ -166,6 +166,12 @@ def test_every_argument_is_refused_under_its_own_name(function, name):
             OverflowError,
             "the held-out prediction at index (2, 0, 0) is too large for float64",
         ),
+        (
+            flow_trajectories,
+            {"label_weight": 1e200, "n_rounds": 3},
+            OverflowError,
+            "a filter value of Trajectory at index (0, 0) is too large for float64",
+        ),
         (gcv_score, {"y": 1e200 * Y}, OverflowError, "the score at index 0 is too large for float64"),
     ],
 )

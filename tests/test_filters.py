@@ -217,6 +217,13 @@ def test_a_tiny_residual_meets_a_huge_power_without_loss(d, ridge, n_steps, labe
     np.testing.assert_allclose(modes.residual([d]), float(exact[2]), rtol=TOLERANCE)
 
 
+def test_nothing_is_left_of_the_targets_in_the_limit_without_labels():
+    limit, d = SelfDistillationLimit(0.5, 0.0), np.array([4.0, 1e-3, 0.0])
+    np.testing.assert_array_equal(limit(d), [0.0, 0.0, 0.0])
+    np.testing.assert_array_equal(limit.shrinkage(d), [0.0, 0.0, 0.0])
+    np.testing.assert_array_equal(limit.residual(d), [1.0, 1.0, 1.0])
+
+
 def test_only_what_is_asked_for_must_be_representable():
     assert Ridge(1e-310).shrinkage([0.0]) == 0.0
     with pytest.raises(OverflowError, match="coefficient of Ridge"):

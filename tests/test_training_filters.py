@@ -1,5 +1,7 @@
 """Gradient flow and gradient descent against many digits, against the literal loop, and against each other."""
 
+import re
+
 import mpmath
 import numpy as np
 import pytest
@@ -205,6 +207,47 @@ def test_no_momentum_is_plain_descent_by_either_route():
     for nesterov in (False, True):
         almost = GradientDescent(1.0, 20, 1e-300, nesterov)
         np.testing.assert_allclose(almost.shrinkage(d), GradientDescent(1.0, 20).shrinkage(d), rtol=1e-12)
+
+
+def test_parameters_are_stored_as_plain_numbers_under_their_names():
+    flow = GradientFlow(np.float32(2), np.int8(1))
+    descent = GradientDescent(np.float32(0.5), np.int64(3), np.int8(0), np.True_, np.int8(1))
+    for filter_, expected in (
+        (flow, {"time": 2.0, "weight_decay": 1.0}),
+        (
+            descent,
+            {"learning_rate": 0.5, "n_iterations": 3, "momentum": 0.0, "nesterov": True, "weight_decay": 1.0},
+        ),
+    ):
+        assert vars(filter_) == expected
+        assert [type(value) for value in vars(filter_).values()] == [type(value) for value in expected.values()]
+
+
+def test_defaults_are_no_weight_decay_and_no_momentum():
+    assert GradientFlow(2.0) == GradientFlow(2.0, weight_decay=0.0)
+    assert GradientDescent(0.5, 3) == GradientDescent(0.5, 3, momentum=0.0, nesterov=False, weight_decay=0.0)
+
+
+@pytest.mark.parametrize(
+    ("filter_", "message"),
+    [
+        (
+            GradientDescent(0.5, 3),
+            "learning_rate must be < 0.4, 2(1 + m)/(d_max + weight_decay) with momentum m, to be",
+        ),
+        (
+            GradientDescent(0.6, 3, 0.5, weight_decay=1.0),
+            "learning_rate must be < 0.5, 2(1 + m)/(d_max + weight_decay) with momentum m, to be",
+        ),
+        (
+            GradientDescent(0.75, 3, 0.5, True, 1.0),
+            "learning_rate must be < 0.25, (1 + 1/max(1 + 2m, -m))/(d_max + weight_decay) with momentum m, to be",
+        ),
+    ],
+)
+def test_a_learning_rate_that_is_not_stable_is_refused_with_the_rule(filter_, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)} stable, got {filter_.learning_rate}$"):
+        filter_.shrinkage([5.0, 1.0])
 
 
 def test_nothing_is_learned_in_no_time():
