@@ -217,6 +217,25 @@ def test_a_tiny_residual_meets_a_huge_power_without_loss(d, ridge, n_steps, labe
     np.testing.assert_allclose(modes.residual([d]), float(exact[2]), rtol=TOLERANCE)
 
 
+@pytest.mark.parametrize("n_steps", [1, 2, 3, 4, 5, 16, 17, 10**6, 10**6 + 1, 10**9])
+@pytest.mark.parametrize("label_weight", [1.9, 2.0 - 1e-7, 2.0, 2.0 + 1e-7])
+def test_steps_that_alternate_keep_their_digits(n_steps, label_weight):
+    """Where q is just above or below −1, and its even powers are next to 1."""
+    exact = exact_modes(1.0, 1e-6, n_steps, label_weight, DIGITS)
+    modes = SelfDistillation(1e-6, n_steps, label_weight)
+    np.testing.assert_allclose(modes([1.0]), float(exact[0]), rtol=TOLERANCE)
+    np.testing.assert_allclose(modes.shrinkage([1.0]), float(exact[1]), rtol=TOLERANCE)
+    np.testing.assert_allclose(modes.residual([1.0]), float(exact[2]), rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("n_steps", [2, 3, 7, 10**9])
+def test_steps_that_neither_grow_nor_shrink_add_up(n_steps):
+    """With the label weight −ridge/d every power of q is 1."""
+    modes = SelfDistillation(1.0, n_steps, -0.25)
+    np.testing.assert_allclose(modes.shrinkage([4.0]), 0.8 * (1.0 - 0.25 * (n_steps - 1)), rtol=1e-15)
+    np.testing.assert_allclose(modes.residual([4.0]), 0.2 * n_steps, rtol=1e-15)
+
+
 def test_nothing_is_left_of_the_targets_in_the_limit_without_labels():
     limit, d = SelfDistillationLimit(0.5, 0.0), np.array([4.0, 1e-3, 0.0])
     np.testing.assert_array_equal(limit(d), [0.0, 0.0, 0.0])

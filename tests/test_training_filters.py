@@ -163,6 +163,18 @@ def test_gradient_descent_is_its_literal_loop(d, n_iterations, momentum, nestero
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("n_iterations", [2**30 + 1, 2**44 - 1])
+@pytest.mark.parametrize("progress", [1e-3, 0.3, 3.0])
+def test_momentum_keeps_its_digits_whether_little_or_much_was_learned(nesterov, n_iterations, progress):
+    rate = progress / n_iterations
+    coefficient, shrinkage, residual = exact_descent(rate, 1.0, n_iterations, 0.5, nesterov, 0.0, 80)
+    filter_ = GradientDescent(1.0, n_iterations, 0.5, nesterov)
+    assert_close(filter_([rate])[0], coefficient, 1e-13)
+    assert_close(filter_.shrinkage([rate])[0], shrinkage, 1e-13)
+    assert_close(filter_.residual([rate])[0], residual, 1e-12)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
 @pytest.mark.parametrize("momentum", [0.25, 0.81])
 def test_double_roots_are_ordinary(momentum, nesterov):
     """Where the two roots of the recursion meet, the closed root form is 0/0."""
