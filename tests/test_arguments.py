@@ -194,6 +194,13 @@ def test_as_many_iterations_as_floats_count_are_welcome():
     np.testing.assert_array_equal(run.teacher.fitted[1], np.zeros_like(Y))
 
 
+def test_a_flow_beyond_the_range_of_exponents_has_arrived():
+    run = call(flow_trajectories, K=1e300 * np.eye(4), times=[0.0, 1e300], teacher_time=1e300, label_weight=0.5)
+    for trajectory in (run.teacher, run.student):
+        np.testing.assert_allclose(trajectory.fitted, np.stack([np.zeros_like(Y), Y]), rtol=1e-15)
+        np.testing.assert_allclose(1e300 * trajectory.dual_coef[1], Y, rtol=1e-15)
+
+
 def test_trajectories_know_their_moments():
     flow, descent = call(flow_trajectories, n_rounds=2), call(descent_trajectories)
     assert repr(flow) == "DistillationTrajectories(n_points=4, n_times=2, n_rounds=2)"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kdtheory import Distilled, Ridge, SelfDistillation, SelfDistillationLimit
+from kdtheory import Distilled, GradientDescent, GradientFlow, Ridge, SelfDistillation, SelfDistillationLimit
 from tests.oracles import exact_modes
 from tests.strategies import examples, log_uniform, real_weights, spectra
 
@@ -185,6 +185,39 @@ class TestEveryFilter:
     def test_bad_eigenvalues_are_refused(self, filter_, eigenvalues, message):
         with pytest.raises(ValueError, match=message):
             filter_(eigenvalues)
+
+
+@pytest.mark.parametrize(
+    "filter_",
+    [
+        *FILTERS,
+        SelfDistillation(0.5, 5, 0.0),
+        SelfDistillation(0.5, 5, 1.0),
+        SelfDistillation(0.5, 5, -0.125),
+        SelfDistillation(0.5, 10**6, 2.0),
+        GradientFlow(0.0),
+        GradientFlow(2.0, 0.5),
+        GradientDescent(0.25, 0),
+        GradientDescent(0.25, 5),
+        GradientDescent(0.3, 5, weight_decay=0.4),
+    ],
+)
+def test_modes_are_finite_at_zero_without_dividing_by_it(filter_):
+    d = np.array([0.0, 1e-300, 0.5, 1.0, 4.0])
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        modes = filter_.modes(d)
+    assert np.all(np.isfinite(modes))
+    assert modes.shrinkage[0] == 0.0
+    assert modes.residual[0] == 1.0
+
+
+@pytest.mark.parametrize("n_steps", [2, 3, 5])
+@pytest.mark.parametrize("d", [1e-30, 1e-9, 1e-4])
+def test_powers_of_a_small_share_keep_its_digits(d, n_steps):
+    share = d / (d + 1.0)
+    filter_ = SelfDistillation(1.0, n_steps, 0.0)
+    np.testing.assert_allclose(filter_.shrinkage([d]), [share**n_steps], rtol=1e-13)
+    np.testing.assert_allclose(filter_([d]), [share ** (n_steps - 1) / (d + 1.0)], rtol=1e-13)
 
 
 def test_parameters_are_stored_as_plain_numbers():
