@@ -172,6 +172,12 @@ def test_every_argument_is_refused_under_its_own_name(function, name):
             OverflowError,
             "a filter value of Trajectory at index (0, 0) is too large for float64",
         ),
+        (
+            descent_trajectories,
+            {"K": 1e-310 * np.eye(4), "learning_rate": 1e300, "iterations": [10**12], "momentum": 0.0},
+            OverflowError,
+            "a filter value of Trajectory at index (0, 0) is too large for float64",
+        ),
         (gcv_score, {"y": 1e200 * Y}, OverflowError, "the score at index 0 is too large for float64"),
     ],
 )

@@ -112,6 +112,21 @@ def test_gradient_descent_is_right_where_eigenvalue_and_weight_decay_add_up_to_m
     assert_close(moved, exact_descent(d, learning_rate, n_iterations, 0.5, False, decay, 60)[1], 1e-9)
 
 
+def test_the_smallest_eigenvalues_keep_their_last_digit():
+    d = np.array([5e-324, 1.5e-323, 1.235e-321])
+    np.testing.assert_array_equal(GradientDescent(1.0, 1).shrinkage(d), d)
+
+
+@pytest.mark.parametrize("n_iterations", [10**9, 10**11 + 1])
+@pytest.mark.parametrize("decay", [0.0, 3.3e291])
+def test_the_largest_eigenvalues_take_the_longest_steps_without_loss(n_iterations, decay):
+    d, learning_rate = 1e308, (2.0 - 2.0**-36) / 1e308
+    _, shrinkage, residual = exact_descent(d, learning_rate, n_iterations, 0.0, False, decay, DIGITS)
+    filter_ = GradientDescent(learning_rate, n_iterations, weight_decay=decay)
+    assert_close(filter_.shrinkage([d])[0], shrinkage, TOLERANCE)
+    assert_close(filter_.residual([d])[0], residual, TOLERANCE)
+
+
 @examples(500)
 @given(momenta, st.booleans(), st.floats(1e-6, 1.0), log_uniform(1, 1e12).map(int))
 def test_momentum_is_right_to_nine_digits_for_any_number_of_steps(momentum, nesterov, position, n_iterations):
@@ -245,6 +260,10 @@ def test_defaults_are_no_weight_decay_and_no_momentum():
     [
         (
             GradientDescent(0.5, 3),
+            "learning_rate must be < 0.4, 2(1 + m)/(d_max + weight_decay) with momentum m, to be",
+        ),
+        (
+            GradientDescent(0.5, 3, nesterov=True),
             "learning_rate must be < 0.4, 2(1 + m)/(d_max + weight_decay) with momentum m, to be",
         ),
         (
