@@ -41,7 +41,6 @@ TESTS_ABOVE = (  # of the layers that are not measured
     "tests/test_trials*",
     *(f"kdtheory/{name}" for name in ("advice", "command_line", "experiments", "figures", "nets", "report")),
 )
-TESTS_OF_LOOPS = ("tests/test_loops.py", "tests/test_network_kernels.py", "tests/test_convolutional_kernels.py")
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
@@ -152,17 +151,14 @@ def test(*arguments: str) -> None:
 def coverage(*arguments: str) -> None:
     """Measure lines and branches of the layers below figures, networks and commands, and fail where too few are run.
 
-    Their own tests run, with few examples each, but not those of the layers above. Compiled loops run twice,
-    the second time as plain Python.
+    Their own tests run, with few examples each, but not those of the layers above.
     """
     measured = (MAIN.program("python"), "-m", "coverage")
-    tests = ("run", "-m", "pytest", "--quiet", "--hypothesis-profile=brief")
     (ROOT / "build" / "coverage").mkdir(parents=True, exist_ok=True)
     run(*measured, "erase")
     above = (f"--ignore-glob={pattern}" for pattern in TESTS_ABOVE)
-    parallel = ("--numprocesses", "auto", "--dist", "worksteal")
-    run(*measured, *tests, *parallel, *above, "tests", "kdtheory", *arguments, **ONE_THREAD)
-    run(*measured, *tests, *TESTS_OF_LOOPS, **ONE_THREAD, NUMBA_DISABLE_JIT="1")
+    options = ("--quiet", "--hypothesis-profile=brief", "--numprocesses", "auto", "--dist", "worksteal", *above)
+    run(*measured, "run", "-m", "pytest", *options, "tests", "kdtheory", *arguments, **ONE_THREAD)
     run(*measured, "combine", "--quiet")
     run(*measured, "report")
 
