@@ -82,7 +82,7 @@ def test_self_distillations(y, precision):
     for weight in (0.3, [0.3, 1.4]):
         ours = selfdistill_closed_form(there(K, precision), y, ridge=0.7, n_steps=3, label_weight=weight)
         theirs = selfdistill_closed_form(K, y, ridge=0.7, n_steps=3, label_weight=weight)
-        for name in ("shrinkage", "fitted", "dual_coef", "label_weights", "effective_dof"):
+        for name in ("targets", "shrinkage", "fitted", "dual_coef", "label_weights", "effective_dof"):
             assert_there(getattr(ours, name), getattr(theirs, name), precision)
         assert_there(ours.predict(K[:2]), theirs.predict(K[:2]), precision)
         assert repr(ours) == repr(theirs)
@@ -91,6 +91,7 @@ def test_self_distillations(y, precision):
 def test_grids(y, precision):
     axes = {"ridges": [0.5, 2.0], "n_steps": 3, "label_weights": [0.25, 1.5]}
     ours, theirs = selfdistill_grid(there(K, precision), y, **axes), selfdistill_grid(K, y, **axes)
+    assert_there(ours.basis.targets, y, precision)
     for name in ("ridges", "label_weights", "shrinkage", "fitted", "dual_coef", "effective_dof"):
         assert_there(getattr(ours, name), getattr(theirs, name), precision)
     assert_there(ours.predict(K[:2]), theirs.predict(K[:2]), precision)
@@ -106,6 +107,7 @@ def test_trajectories(y, precision, warm_start, weight_decay):
         ours, theirs = follow(there(K, precision), y, **setting, **students), follow(K, y, **setting, **students)
         assert_there(ours.teacher.times, theirs.teacher.times, precision)
         for name in ("teacher", "student"):
+            assert_there(getattr(ours, name).targets, y, precision)
             assert_there(getattr(ours, name).fitted, getattr(theirs, name).fitted, precision)
         assert_there(ours.stopped_teacher.dual_coef, theirs.stopped_teacher.dual_coef, precision)
 
