@@ -178,6 +178,30 @@ def test_every_argument_is_refused_under_its_own_name(function, name):
             OverflowError,
             "a filter value of Trajectory at index (0, 0) is too large for float64",
         ),
+        (
+            loo_predictions,
+            {"label_weight": 1e200, "n_steps": 5},
+            OverflowError,
+            "the held-out prediction at index (2, 0, 0) is too large for float64",
+        ),
+        (
+            loo_predictions,
+            {"label_weight": 1e200, "n_steps": 2, "y": 1e200 * Y},
+            OverflowError,
+            "the held-out prediction at index (1, 0, 0) is too large for float64",
+        ),
+        (
+            selfdistill_closed_form,
+            {"K": np.diag([1.0, 2.0, 0.0, 0.0]), "label_weight": 1e200, "n_steps": 5},
+            OverflowError,
+            "a filter value of SelfDistillationPath at index (2, 0) is too large for float64",
+        ),
+        (
+            selfdistill_closed_form,
+            {"K": np.zeros((4, 4)), "ridge": 5e-324},
+            OverflowError,
+            "a filter value of SelfDistillationPath at index (0, 0) is too large for float64",
+        ),
         (gcv_score, {"y": 1e200 * Y}, OverflowError, "the score at index 0 is too large for float64"),
     ],
 )

@@ -178,6 +178,7 @@ class TestEveryFilter:
         ("eigenvalues", "message"),
         [
             ([1.0, -1e-3], "eigenvalues must be >= 0, got -0.001"),
+            ([2.0, 0.5, 0.0, -0.25, -0.5], "eigenvalues must be >= 0, got -0.25"),
             ([1.0, np.nan], "eigenvalues must be finite, got nan at index 1"),
             ([], r"eigenvalues must not be empty, got shape \(0,\)"),
         ],

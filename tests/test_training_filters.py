@@ -115,6 +115,7 @@ def test_gradient_descent_is_right_where_eigenvalue_and_weight_decay_add_up_to_m
 def test_the_smallest_eigenvalues_keep_their_last_digit():
     d = np.array([5e-324, 1.5e-323, 1.235e-321])
     np.testing.assert_array_equal(GradientDescent(1.0, 1).shrinkage(d), d)
+    np.testing.assert_array_equal(GradientDescent(1.0, 1).shrinkage([0.5, *d]), [0.5, *d])
 
 
 @pytest.mark.parametrize("n_iterations", [10**9, 10**11 + 1])
