@@ -180,6 +180,12 @@ def test_every_argument_is_refused_under_its_own_name(function, name):
         ),
         (
             loo_predictions,
+            {"label_weight": [1.0, 1e200, 1e200], "n_steps": 4},
+            OverflowError,
+            "the held-out prediction at index (3, 0, 0) is too large for float64",
+        ),
+        (
+            loo_predictions,
             {"label_weight": 1e200, "n_steps": 5},
             OverflowError,
             "the held-out prediction at index (2, 0, 0) is too large for float64",
@@ -215,6 +221,11 @@ def test_a_limit_without_a_constant_label_weight_is_refused_with_the_weights():
     message = r"^label_weight must be one constant for the infinite-step limit, got array\(\[0.5 , 0.25\]\)$"
     with pytest.raises(ValueError, match=message):
         _ = call(selfdistill_closed_form, label_weight=[0.5, 0.25]).limit
+
+
+def test_one_step_takes_no_label_weights_of_each_output():
+    expected = call(loo_predictions, n_steps=1)
+    np.testing.assert_array_equal(call(loo_predictions, n_steps=1, label_weight=np.zeros((0, 2))), expected)
 
 
 def test_as_many_iterations_as_floats_count_are_welcome():
