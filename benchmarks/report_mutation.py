@@ -12,6 +12,7 @@ LEAST = 85.0  # per cent, for each part
 NOTICED = ("killed", "timeout", "segfault", "suspicious")
 HEADER = """\
 $ python3 run.py mutants   # small changes of the code, one at a time, and whether some test fails with them
+Properties, and what else is under a decorator or outside functions, are not changed.
 
 """
 
