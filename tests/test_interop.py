@@ -30,6 +30,6 @@ def test_tensors_are_detached_and_moved_to_the_host_first(monkeypatch):
 
 
 def test_double_precision_without_jax_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(ModuleNotFoundError, match=r'this needs jax: pip install "kdtheory\[jax\]"'):
         _interop.double_precision().__enter__()
