@@ -156,9 +156,9 @@ def coverage(*arguments: str) -> None:
     measured = (MAIN.program("python"), "-m", "coverage")
     (ROOT / "build" / "coverage").mkdir(parents=True, exist_ok=True)
     run(*measured, "erase")
-    above = (f"--ignore-glob={pattern}" for pattern in TESTS_ABOVE)
+    above = [f"--ignore-glob={pattern}" for pattern in TESTS_ABOVE]
     # Measured, processes that are killed may leave others waiting for them.
-    above = (*above, "--deselect=tests/test_distributed.py::test_a_solve_goes_on_with_the_same_bits_when_workers_die")
+    above += ["--deselect=tests/test_distributed.py::test_a_solve_goes_on_with_the_same_bits_when_workers_die"]
     options = ("--quiet", "--hypothesis-profile=brief", "--numprocesses", "auto", "--dist", "worksteal", *above)
     run(*measured, "run", "-m", "pytest", *options, "tests", "kdtheory", *arguments, **ONE_THREAD)
     run(*measured, "combine", "--quiet")
