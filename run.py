@@ -7,6 +7,8 @@
     python3 run.py compatibility [3.12|3.13|lowest ...]
                                 run the tests on other Pythons, and with the smallest versions of the dependencies
     python3 run.py release      build wheel and sdist into dist/, and install them with every extra
+    python3 run.py coverage     measure which lines and branches of the core and the estimators the tests run
+    python3 run.py mutants      change the filters and what is built on them, and count what the tests notice
     python3 run.py check        lint, format, types, import layers, pinned versions
     python3 run.py benchmarks   measure, into benchmarks/results/
     python3 run.py lock         pin the newest versions into constraints/
@@ -38,6 +40,13 @@ UV_VERSION = "0.13.8"
 OLDEST_PYTHON = (3, 11)
 COMPATIBLE = ("3.12", "3.13", "lowest")
 BINARIES = "Scripts" if os.name == "nt" else "bin"
+TESTS_ABOVE = (  # of the layers that are not measured
+    *("tests/*figures*", "tests/test_advi*", "tests/test_command_line*", "tests/test_documentation*"),
+    *("tests/test_empirical_ntk*", "tests/test_experiments*", "tests/test_explorer*", "tests/test_module_ntk*"),
+    *("tests/test_nets_*", "tests/test_network_libraries*", "tests/test_report*", "tests/test_run*"),
+    "tests/test_trials*",
+    *(f"kdtheory/{name}" for name in ("advice", "command_line", "experiments", "figures", "nets", "report")),
+)
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
@@ -157,6 +166,31 @@ def run_tests(python: Path, *arguments: str) -> None:
     """Run the tests with the Python of an environment."""
     parallel = ("--numprocesses", "auto", "--dist", "worksteal")
     run(python, "-m", "pytest", *parallel, *arguments, **ONE_THREAD | kept_in(python.parents[1]))
+
+
+def coverage(*arguments: str) -> None:
+    """Measure lines and branches of the layers below figures, networks and commands, and fail where too few are run.
+
+    Their own tests run, with few examples each, but not those of the layers above.
+    """
+    measured = (MAIN.program("python"), "-m", "coverage")
+    (ROOT / "build" / "coverage").mkdir(parents=True, exist_ok=True)
+    run(*measured, "erase")
+    above = [f"--ignore-glob={pattern}" for pattern in TESTS_ABOVE]
+    # Measured, processes that are killed may leave others waiting for them.
+    above += ["--deselect=tests/test_distributed.py::test_a_solve_goes_on_with_the_same_bits_when_workers_die"]
+    options = ("--quiet", "--hypothesis-profile=brief", "--numprocesses", "auto", "--dist", "worksteal", *above)
+    run(*measured, "run", "-m", "pytest", *options, "tests", "kdtheory", *arguments, **ONE_THREAD)
+    run(*measured, "combine", "--quiet")
+    run(*measured, "report")
+
+
+def mutants(*arguments: str) -> None:
+    """Make small changes to the filters and what is built on them, one at a time, and list those no test notices."""
+    if not arguments:  # else those mutants are tried again that the names fit
+        shutil.rmtree(ROOT / "mutants", ignore_errors=True)
+    run(MAIN.program("python"), "-m", "mutmut", "run", *arguments, **ONE_THREAD)
+    run(MAIN.program("python"), "-m", "benchmarks.report_mutation")
 
 
 def docs(*arguments: str) -> None:
@@ -291,7 +325,8 @@ def lock() -> None:
 def main(arguments: list[str]) -> None:
     """Run the task that the first argument names."""
     tasks = {
-        task.__name__: task for task in (figures, test, docs, peers, compatibility, release, check, benchmarks, lock)
+        task.__name__: task
+        for task in (*(figures, test, docs, coverage, mutants, peers, compatibility, release, check, benchmarks, lock),)
     }
     if not arguments or arguments[0] not in tasks:
         sys.exit(__doc__)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from kdtheory._intercept import CenteredProblem
 from kdtheory._interop import to_numpy
@@ -66,14 +66,14 @@ def changes_of_groups(problem: CenteredProblem, groups: np.ndarray, ridges: Sequ
     Cost for each ridge and group S: `|S|²·n + |S|³`, and `O(|S|·n)` for each step and output.
     """
     spectrum = problem.free_spectrum
-    xp = array_namespace(spectrum.eigenvalues)
+    xp, place = array_namespace(spectrum.eigenvalues), device(spectrum.eigenvalues)
     modes = [Ridge(ridge).modes(spectrum.eigenvalues) for ridge in ridges]
     members = [np.flatnonzero(groups == group) for group in range(int(groups.max()) + 1)]
     parts = []
     for rows in members:
         _require_others(spectrum, groups == groups[rows[0]])
-        parts.append(_changes_of_group(problem, xp.asarray(rows), modes, ridges, n_steps))
-    order = xp.asarray(np.argsort(np.concatenate(members)))
+        parts.append(_changes_of_group(problem, xp.asarray(rows, device=place), modes, ridges, n_steps))
+    order = xp.asarray(np.argsort(np.concatenate(members)), device=place)
     return require_representable(xp.take(xp.concat(parts, axis=2), order, axis=2), "the held-out prediction")
 
 
@@ -141,9 +141,9 @@ def _fixed_block(problem: CenteredProblem, rows: Array, basis: Array) -> Array:
     """Part of `R_SS` that all ridges share: R is one where K is zero, but for what the intercept fits whole."""
     xp = array_namespace(basis)
     if problem.is_whole:
-        return xp.zeros((rows.shape[0], rows.shape[0]), dtype=basis.dtype)
+        return xp.zeros((rows.shape[0], rows.shape[0]), dtype=basis.dtype, device=device(basis))
     share = xp.sqrt(xp.take(problem.shares, rows, axis=0))
-    return xp.eye(rows.shape[0], dtype=basis.dtype) - basis @ basis.T - share[:, None] * share
+    return xp.eye(rows.shape[0], dtype=basis.dtype, device=device(basis)) - basis @ basis.T - share[:, None] * share
 
 
 def _solve(xp: Namespace, block: Array, right: Array) -> Array:
@@ -212,7 +212,7 @@ def _unweigh(problem: CenteredProblem, changes: Array, modes: Sequence[Modes]) -
     if spectrum.n_weighed == spectrum.n_points:
         return changes
     coefficient, shrinkage = ([getattr(mode, name) for mode in modes] for name in ("coefficient", "shrinkage"))
-    powers = [xp.ones_like(shrinkage[0])[None, :] * xp.ones((len(modes), 1), dtype=changes.dtype)]
+    powers = [xp.ones_like(xp.stack(shrinkage))]
     for _ in range(1, changes.shape[0]):
         powers.append(powers[-1] * xp.stack(shrinkage))
     stacked = xp.stack(powers)

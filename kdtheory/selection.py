@@ -265,8 +265,10 @@ def gcv_score(
     errors = _combine(problem, tails, mean_changes(problem, penalty, count)) - (problem.targets + problem.mean_target)
     weights = problem.spectrum.weights()
     outputs = errors.shape[2] if errors.ndim == 3 else 1
-    squares = errors**2 if errors.ndim == 2 else xp.sum(errors**2, axis=2)
-    return require_representable(squares @ (weights / (outputs * xp.sum(weights))), "the score")
+    with np.errstate(over="ignore"):
+        squares = errors**2 if errors.ndim == 2 else xp.sum(errors**2, axis=2)
+        scores = squares @ (weights / (outputs * xp.sum(weights)))
+    return require_representable(scores, "the score")
 
 
 def effective_dof(

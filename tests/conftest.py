@@ -4,7 +4,7 @@ import os
 from importlib.metadata import version
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 XLA_FLAGS = [
     "--xla_force_host_platform_device_count=4",
@@ -23,6 +23,9 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 settings.register_profile(
     "reproducible", deadline=None, derandomize=True, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile(  # for runs that repeat the tests, or slow them down; counterexamples stay as they are found
+    "brief", settings.get_profile("reproducible"), max_examples=5, phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile("reproducible")
 

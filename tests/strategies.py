@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
+
+
+def examples(number: int) -> settings:
+    """As many examples as a property needs, and as many times fewer as the profile asks for fewer."""
+    share = settings().max_examples / settings.get_profile("reproducible").max_examples
+    return settings(max_examples=max(1, int(share * number)))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import scipy.sparse.linalg
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.kernel_ridge import KernelRidge
 
@@ -14,7 +14,7 @@ from kdtheory._regularised_system import NotConvergedWarning
 from kdtheory.conjugate_gradient import selfdistill_iteratively, solve_ridge
 from kdtheory.kernels import RBF
 from kdtheory.spectrum.nystrom import nystrom_spectrum
-from tests.strategies import log_uniform, problems, real_weights
+from tests.strategies import examples, log_uniform, problems, real_weights
 
 RNG = np.random.default_rng(0)
 X, X_TEST = RNG.standard_normal((300, 5)), RNG.standard_normal((20, 5))
@@ -142,7 +142,7 @@ def test_what_is_left_is_solved_for_again_where_the_recursion_is_too_hopeful():
     assert operator.n_products == solution.n_iterations + 2
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(problems(), st.lists(real_weights, min_size=0, max_size=4))
 def test_chains_are_those_of_the_closed_form(problem, weights):
     chain = selfdistill_iteratively(
@@ -297,7 +297,7 @@ def test_operators_of_new_points_predict_as_their_matrices_do():
         path.predict(KERNEL.operator(X_TEST, X_TEST))
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(log_uniform(1e-3, 1e1))
 def test_preconditioned_iterations_are_bounded_by_the_remainder(ridge):
     """The condition is at most `1 + trace_error / ridge`: conjugate gradients' bound on the iterations."""

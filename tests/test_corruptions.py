@@ -6,11 +6,12 @@ import re
 import numpy as np
 import pytest
 import scipy.ndimage
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
 from kdtheory.corruptions import CORRUPTIONS, _plasma, corrupt
+from tests.strategies import examples
 
 GREY = [kind for kind in CORRUPTIONS if kind != "saturate"]
 NOISE_FREE = ["gaussian_blur", "defocus_blur", "brightness", "contrast", "pixelate"]
@@ -63,7 +64,7 @@ def test_colour_images_change_the_more_the_higher_the_severity(kind):
     assert np.all(steps > 1e-4)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(kinds, severities, seeds, st.sampled_from([np.float32, np.float64]), st.booleans())
 def test_shape_dtype_range_and_input_are_kept(kind, severity, seed, dtype, colour):
     images = (photographs(3, 11)[:, :, 2:] if colour or kind == "saturate" else digits(4)).astype(dtype)
@@ -76,7 +77,7 @@ def test_shape_dtype_range_and_input_are_kept(kind, severity, seed, dtype, colou
     assert kind == "impulse_noise" or not np.array_equal(result, images)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(kinds, severities, seeds, st.integers(1, 6))
 def test_batches_do_not_matter(kind, severity, seed, cut):
     images = images_for(kind, 7)
@@ -170,7 +171,7 @@ def test_colours_change_as_hue_saturation_and_value_say(severity):
     np.testing.assert_allclose(corrupt(images, "brightness", severity), brighter, atol=1e-13)
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     st.sampled_from(
         ["gaussian_blur", "defocus_blur", "motion_blur", "pixelate", "elastic", "rotation", "translation", "contrast"]

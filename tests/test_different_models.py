@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.linalg
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kdtheory import (
@@ -19,7 +19,7 @@ from kdtheory import (
     selfdistill_per_sample,
 )
 from tests.oracles import integrate_flow
-from tests.strategies import log_uniform, problems, real_weights
+from tests.strategies import examples, log_uniform, problems, real_weights
 
 
 @st.composite
@@ -100,7 +100,7 @@ def test_a_student_without_ridge_that_sees_all_of_its_teachers_points_is_its_tea
     np.testing.assert_allclose(kept, np.sum(seen * np.linalg.solve(K_student, seen)), rtol=1e-5)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(problems(zeros=True, high=10.0), st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_per_sample_steps_are_refits(problem, n_steps, seed):
     K, y, n = problem.K, problem.y, len(problem.y)
@@ -119,7 +119,7 @@ def test_per_sample_steps_are_refits(problem, n_steps, seed):
         target = share * y + (1 - share) * (K @ dual)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(problems(high=3.0, low=1e-2), st.integers(0, 2**32 - 1), st.booleans())
 def test_label_weights_per_point_end_as_sample_weights(problem, seed, weighted):
     """`K (Λ K + ridge·I)⁻¹ Λ y`, points without labels having no part in it."""

@@ -5,11 +5,12 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kdtheory import Ridge, Spectrum, fit_filter
 from kdtheory.kernels import ArcCosine, Linear
+from tests.strategies import examples
 
 jax = pytest.importorskip("jax")
 jnp = jax.numpy
@@ -263,7 +264,7 @@ def others_fixed(group, x):
     return dense({**PARAMS, **group}, x)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.integers(0, 2**32 - 1), st.floats(-2.0, 2.0))
 def test_kernels_are_positive_semi_definite_and_add_up_over_groups_of_parameters(seed, size):
     points = 10.0**size * np.random.default_rng(seed).standard_normal((9, 6))

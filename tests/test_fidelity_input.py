@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kdtheory import fidelity
@@ -31,6 +31,7 @@ from kdtheory.fidelity import (
     top1_agreement,
 )
 from tests.logits import models, seeds
+from tests.strategies import examples
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,7 @@ def test_other_wrong_arguments_are_named(call, message):
         call()
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(seeds, st.sampled_from([1e-300, 1.0, 1e150, 1e299]))
 def test_no_nan_and_no_infinity_comes_of_the_largest_logits(seed, size):
     teacher, student, labels = (

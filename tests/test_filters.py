@@ -5,12 +5,12 @@ import pickle
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from kdtheory import Distilled, Ridge, SelfDistillation, SelfDistillationLimit
+from kdtheory import Distilled, GradientDescent, GradientFlow, Ridge, SelfDistillation, SelfDistillationLimit
 from tests.oracles import exact_modes
-from tests.strategies import log_uniform, real_weights, spectra
+from tests.strategies import examples, log_uniform, real_weights, spectra
 
 TOLERANCE = 1e-12
 DIGITS = 750  # a share of 1e-300 beside 1 to the power of 10^12 needs that many before it cancels
@@ -44,7 +44,7 @@ def demanding_cases(draw):
     return d, ridge, draw(any_n_steps), label_weight
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(demanding_cases())
 def test_self_distillation_is_right_to_twelve_digits(case):
     d, ridge, n_steps, label_weight = case
@@ -76,7 +76,7 @@ def test_ridge_is_right_to_the_last_digits(d, ridge):
             assert abs(mpmath.mpf(float(computed)) - exact) <= 1e-15 * exact + mpmath.mpf("1e-300")
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(any_eigenvalue, ridges, st.floats(0.0, 1.0, exclude_min=True), st.booleans())
 def test_the_limit_is_right_to_twelve_digits_in_its_whole_domain(d, ridge, position, at_an_edge):
     edge = min(ridge / d, 1e200) if d > 0 else 1.0
@@ -178,6 +178,7 @@ class TestEveryFilter:
         ("eigenvalues", "message"),
         [
             ([1.0, -1e-3], "eigenvalues must be >= 0, got -0.001"),
+            ([2.0, 0.5, 0.0, -0.25, -0.5], "eigenvalues must be >= 0, got -0.25"),
             ([1.0, np.nan], "eigenvalues must be finite, got nan at index 1"),
             ([], r"eigenvalues must not be empty, got shape \(0,\)"),
         ],
@@ -185,6 +186,39 @@ class TestEveryFilter:
     def test_bad_eigenvalues_are_refused(self, filter_, eigenvalues, message):
         with pytest.raises(ValueError, match=message):
             filter_(eigenvalues)
+
+
+@pytest.mark.parametrize(
+    "filter_",
+    [
+        *FILTERS,
+        SelfDistillation(0.5, 5, 0.0),
+        SelfDistillation(0.5, 5, 1.0),
+        SelfDistillation(0.5, 5, -0.125),
+        SelfDistillation(0.5, 10**6, 2.0),
+        GradientFlow(0.0),
+        GradientFlow(2.0, 0.5),
+        GradientDescent(0.25, 0),
+        GradientDescent(0.25, 5),
+        GradientDescent(0.3, 5, weight_decay=0.4),
+    ],
+)
+def test_modes_are_finite_at_zero_without_dividing_by_it(filter_):
+    d = np.array([0.0, 1e-300, 0.5, 1.0, 4.0])
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        modes = filter_.modes(d)
+    assert np.all(np.isfinite(modes))
+    assert modes.shrinkage[0] == 0.0
+    assert modes.residual[0] == 1.0
+
+
+@pytest.mark.parametrize("n_steps", [2, 3, 5])
+@pytest.mark.parametrize("d", [1e-30, 1e-9, 1e-4])
+def test_powers_of_a_small_share_keep_its_digits(d, n_steps):
+    share = d / (d + 1.0)
+    filter_ = SelfDistillation(1.0, n_steps, 0.0)
+    np.testing.assert_allclose(filter_.shrinkage([d]), [share**n_steps], rtol=1e-13)
+    np.testing.assert_allclose(filter_([d]), [share ** (n_steps - 1) / (d + 1.0)], rtol=1e-13)
 
 
 def test_parameters_are_stored_as_plain_numbers():
@@ -215,6 +249,32 @@ def test_a_tiny_residual_meets_a_huge_power_without_loss(d, ridge, n_steps, labe
     modes = SelfDistillation(ridge, n_steps, label_weight)
     np.testing.assert_allclose(modes.shrinkage([d]), float(exact[1]), rtol=TOLERANCE)
     np.testing.assert_allclose(modes.residual([d]), float(exact[2]), rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 3, 4, 5, 16, 17, 10**6, 10**6 + 1, 10**9])
+@pytest.mark.parametrize("label_weight", [1.9, 2.0 - 1e-7, 2.0, 2.0 + 1e-7])
+def test_steps_that_alternate_keep_their_digits(n_steps, label_weight):
+    """Where q is just above or below −1, and its even powers are next to 1."""
+    exact = exact_modes(1.0, 1e-6, n_steps, label_weight, DIGITS)
+    modes = SelfDistillation(1e-6, n_steps, label_weight)
+    np.testing.assert_allclose(modes([1.0]), float(exact[0]), rtol=TOLERANCE)
+    np.testing.assert_allclose(modes.shrinkage([1.0]), float(exact[1]), rtol=TOLERANCE)
+    np.testing.assert_allclose(modes.residual([1.0]), float(exact[2]), rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("n_steps", [2, 3, 7, 10**9])
+def test_steps_that_neither_grow_nor_shrink_add_up(n_steps):
+    """With the label weight −ridge/d every power of q is 1."""
+    modes = SelfDistillation(1.0, n_steps, -0.25)
+    np.testing.assert_allclose(modes.shrinkage([4.0]), 0.8 * (1.0 - 0.25 * (n_steps - 1)), rtol=1e-15)
+    np.testing.assert_allclose(modes.residual([4.0]), 0.2 * n_steps, rtol=1e-15)
+
+
+def test_nothing_is_left_of_the_targets_in_the_limit_without_labels():
+    limit, d = SelfDistillationLimit(0.5, 0.0), np.array([4.0, 1e-3, 0.0])
+    np.testing.assert_array_equal(limit(d), [0.0, 0.0, 0.0])
+    np.testing.assert_array_equal(limit.shrinkage(d), [0.0, 0.0, 0.0])
+    np.testing.assert_array_equal(limit.residual(d), [1.0, 1.0, 1.0])
 
 
 def test_only_what_is_asked_for_must_be_representable():

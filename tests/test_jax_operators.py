@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -17,6 +17,7 @@ from kdtheory.conjugate_gradient import selfdistill_iteratively, solve_ridge
 from kdtheory.kernels import RBF, ArcCosine, Cosine, Laplace, Linear, Matern, Polynomial, _jax_tiles
 from kdtheory.kernels.base import Kernel
 from kdtheory.kernels.jax_operator import JaxGramOperator
+from tests.strategies import examples
 from tests.test_gram_operators import relative_error
 
 KERNELS = [
@@ -109,7 +110,7 @@ def test_products_have_the_same_bits_on_any_number_of_devices(kernel, dtype):
     np.testing.assert_array_equal(from_numpy, products[0])
 
 
-@settings(max_examples=3)
+@examples(3)
 @given(st.integers(1, 130), st.integers(1, 130), st.sampled_from([1, 3, 4]), st.sampled_from([2, 9, 20]))
 def test_any_number_of_points_goes_on_any_number_of_devices(n, m, n_devices, d):
     x, y, v = jnp.asarray(POINTS[:n, :d]), jnp.asarray(OTHERS[:m, :d]), V[:m]

@@ -13,6 +13,7 @@ from kdtheory import (
     LabelWeightWarning,
     UnreachableCombinationError,
     combination_from_label_weights,
+    estimate_label_weight,
     greedy_label_weights,
     joint_label_weights,
     label_weights_from_combination,
@@ -330,3 +331,30 @@ class TestBothChoices:
         setting = {"ridge": 1.0, "n_steps": 2, "K_val": [[1.0]], "y_val": [0.5], "unit_interval": unit_interval}
         with pytest.raises(ValueError, match=message):
             choose([[1.0]], [1.0], **(setting | change))
+
+
+class TestEstimates:
+    """From the predictions of two networks at validation points: `α·first + (1 − α)·pure_student`."""
+
+    first, pure = np.array([[0.5, 0.5], [0.2, 0.1]]), np.array([[0.9, 0.1], [0.7, 0.3]])
+
+    def test_the_weight_of_a_mixture_is_found(self):
+        for weight in (-0.5, 0.0, 0.3, 1.0, 2.0):
+            y_val = weight * self.first + (1 - weight) * self.pure
+            assert estimate_label_weight(self.first, self.pure, y_val) == pytest.approx(weight, rel=1e-12, abs=1e-14)
+
+    def test_it_is_that_of_least_squares(self):
+        y_val = np.array([[1.0, 0.0], [0.0, 1.0]])
+        step, error = (self.first - self.pure).ravel(), (y_val - self.pure).ravel()
+        expected = np.linalg.lstsq(step[:, None], error, rcond=None)[0][0]
+        assert estimate_label_weight(self.first, self.pure, y_val) == pytest.approx(expected, rel=1e-12)
+
+    def test_equal_predictions_keep_the_labels_with_a_warning(self):
+        with pytest.warns(LabelWeightWarning, match="the same for every label weight; it is set to 1"):
+            assert estimate_label_weight([0.5, 0.5], [0.5, 0.5], [1.0, 0.0]) == 1.0
+
+    @pytest.mark.parametrize("name", ["first", "pure_student"])
+    def test_shapes_are_named(self, name):
+        predictions = {"first": self.first, "pure_student": self.pure, name: np.ones(2)}
+        with pytest.raises(ValueError, match=rf"^{name} must have shape \(2, 2\), that of y_val, got \(2,\)"):
+            estimate_label_weight(**predictions, y_val=np.ones((2, 2)))

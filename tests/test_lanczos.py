@@ -5,7 +5,7 @@ import warnings
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.sparse.linalg import LinearOperator, aslinearoperator, cg
@@ -29,7 +29,7 @@ from kdtheory import (
 )
 from kdtheory.kernels import RBF, ArcCosine, Linear, Polynomial
 from kdtheory.spectrum import LanczosWarning
-from tests.strategies import problems
+from tests.strategies import examples, problems
 
 FILTERS = [
     Ridge(0.3),
@@ -294,7 +294,7 @@ def test_targets_whose_length_is_beyond_the_range_are_refused():
 
 @pytest.mark.parametrize("kernel", [RBF(gamma=1e-3), Linear(), Polynomial(2), ArcCosine(1)], ids=str)
 @pytest.mark.parametrize("n_points", [3, 20, 100])
-@settings(max_examples=20)
+@examples(20)
 @given(seed=st.integers(0, 100))
 def test_rounding_of_single_precision_is_neither_indefinite_nor_asymmetric(kernel, n_points, seed):
     rng = np.random.default_rng(seed)

@@ -3,11 +3,11 @@
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from kdtheory import exaggeration_ratios, matched_student_time
-from tests.strategies import log_uniform
+from tests.strategies import examples, log_uniform
 
 any_size = st.one_of(st.sampled_from([1e-300, 1.0, 1e300]), log_uniform(1e-300, 1e300))
 
@@ -34,7 +34,7 @@ def exactly_matched(top, time, teacher_time):
     return t - mpmath.log(exactly_learned(d, stop - t) / exactly_learned(d, stop)) / d
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(sizes_that_may_be_far_apart())
 def test_the_matched_time_is_right_to_twelve_digits_for_sizes_that_are_far_apart(case):
     with mpmath.workdps(1300):
@@ -45,7 +45,7 @@ def test_the_matched_time_is_right_to_twelve_digits_for_sizes_that_are_far_apart
         assert abs(computed - exact) <= 1e-12 * exact
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(sizes_that_may_be_far_apart(), st.one_of(any_size, st.floats(0.0, 1.0).map(lambda share: -share)))
 @example((1.0, 1e-300, 1e300), 0.0)
 @example((1.0, 1e-20, 1e300), 1e-295)

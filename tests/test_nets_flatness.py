@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from mpmath import mp
 from scipy.sparse.linalg import LinearOperator
@@ -26,6 +26,7 @@ from kdtheory.nets import (
     train,
 )
 from kdtheory.nets.density import smooth
+from tests.strategies import examples
 
 RNG = np.random.default_rng(0)
 
@@ -163,7 +164,7 @@ def test_top_eigenvalues_of_a_trained_network_are_those_of_its_dense_hessian(hes
     st.sampled_from(["largest", "smallest", "both"]),
 )
 @example([0.0, 4.2e-231], 0, 1, "largest")  # whose squares are no numbers
-@settings(max_examples=40)
+@examples(40)
 def test_eigenvalues_of_any_small_spectrum_are_found(values, copies, k, which):
     values = np.sort(np.array([*values, *[values[0]] * copies]))[::-1]
     k = min(k, len(values))

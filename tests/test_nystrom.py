@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import scipy.linalg
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kdtheory import (
@@ -22,7 +22,7 @@ from kdtheory.pivots import RankWarning
 from kdtheory.spectrum import WeightedSpectrum
 from kdtheory.spectrum.nystrom import NystromSpectrum, nystrom_spectrum
 from tests import oracles
-from tests.strategies import log_uniform
+from tests.strategies import examples, log_uniform
 
 RNG = np.random.default_rng(0)
 X, X_TEST = RNG.standard_normal((60, 3)), RNG.standard_normal((9, 3))
@@ -88,7 +88,7 @@ def test_as_many_components_as_points_give_the_exact_spectrum(rule):
     )
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(log_uniform(1e-2, 1e1), st.integers(1, 30), st.sampled_from(RULES[:3]), st.integers(0, 2**32 - 1))
 def test_chains_and_their_leave_one_out_are_those_of_refits_with_the_approximation(ridge, count, rule, seed):
     rng = np.random.default_rng(seed)
@@ -299,7 +299,7 @@ def test_factors_with_nearly_parallel_columns_are_decomposed_to_rounding(m, angl
     check_factor(np.asfortranarray(rng.standard_normal((40, 1)) + angle * rng.standard_normal((40, m))))
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.integers(1, 12), st.integers(0, 60), st.floats(0.0, 9.0), st.integers(0, 2**32 - 1))
 def test_factors_with_columns_of_any_length_and_angle_are_decomposed_to_rounding(m, more, spread, seed):
     rng = np.random.default_rng(seed)

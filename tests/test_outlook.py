@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.optimize
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kdtheory import (
@@ -24,7 +24,7 @@ from kdtheory import (
     selfdistill_closed_form,
     wiener_filter,
 )
-from tests.strategies import log_uniform, spectra
+from tests.strategies import examples, log_uniform, spectra
 
 
 @st.composite
@@ -129,7 +129,7 @@ def test_the_best_ridge_of_many_weak_modes_is_found():
     np.testing.assert_allclose(outlook.best_ridge, np.sum(d**2) / (energy * np.sum(d)), rtol=1e-3)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(signals(min_size=2))
 def test_curvature_decides_whether_two_fits_beat_the_best_ridge_near_it(case):
     """`Σ w a > 0` at the best ridge, in its equivalent forms too: `‖f₂ − f₁‖² < R″/2` in the logarithm of the ridge."""
@@ -155,7 +155,7 @@ def test_curvature_decides_whether_two_fits_beat_the_best_ridge_near_it(case):
     assert (min(near) < risk) == (outlook.curvature > 0)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(signals(min_size=2))
 def test_three_fits_at_the_best_ridge_improve_on_it_wherever_it_curves(case):
     K, theta, _, noise_variance = case
@@ -182,7 +182,7 @@ def test_no_chain_improves_where_the_energy_is_proportional_to_the_eigenvalue(d,
     assert outlook.largest_gain <= 1e-9 * outlook.floor
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(st.integers(1, 3), st.integers(1, 3), log_uniform(1e-1, 1e1), log_uniform(1e-2, 1.0), st.integers(0, 2**32 - 1))
 def test_one_fit_more_than_there_are_levels_reaches_the_floor_with_every_ridge(
     n_levels, copies, ridge, noise_variance, seed

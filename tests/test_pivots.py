@@ -6,12 +6,12 @@ import warnings
 import numpy as np
 import pytest
 import scipy.linalg
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kdtheory.kernels import RBF
 from kdtheory.pivots import DenseColumns, PartialCholesky, RankWarning, cholesky_at, randomly_pivoted_cholesky
-from tests.strategies import spectra
+from tests.strategies import examples, spectra
 
 RNG = np.random.default_rng(0)
 
@@ -262,7 +262,7 @@ def test_bad_candidates_are_refused(candidates, error, message):
         cholesky_at(DenseColumns(np.eye(3)), candidates, 1)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(st.integers(0, 2**32 - 1))
 def test_negative_eigenvalues_that_the_pivots_meet_are_refused(seed):
     K = gram_of(np.array([1.0, 0.5, 0.2, -0.5]), 30, seed)

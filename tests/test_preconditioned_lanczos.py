@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 from scipy.sparse.linalg import LinearOperator
@@ -22,6 +22,7 @@ from kdtheory import (
 )
 from kdtheory.kernels import RBF, Laplace
 from kdtheory.spectrum import LanczosWarning
+from tests.strategies import examples
 
 N_POINTS = 150
 KERNEL = RBF(gamma=1.0)
@@ -56,7 +57,7 @@ def relative_errors(spectrum, K, y, filters):
     return np.linalg.norm(difference, axis=1) / np.linalg.norm(y, axis=0)
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(st.integers(5, 60), st.sampled_from([(), (1,), (3,)]), st.integers(0, 100))
 def test_every_filter_that_was_named_is_that_of_the_whole_matrix(n_components, outputs, seed):
     X, K, y = problem(outputs, seed)
@@ -91,7 +92,7 @@ def test_named_steps_of_a_distillation_are_exact_in_few_products_with_other_labe
 
 
 @pytest.mark.filterwarnings("ignore:a filter has the residual:kdtheory.spectrum.lanczos.LanczosWarning")
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(1, 12), st.sampled_from([(1,), (3,)]), st.integers(0, 100))
 def test_residuals_are_what_is_left_of_the_equations_and_bound_errors_named_or_not(steps, outputs, seed):
     X, K, y = problem(outputs, seed)

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.optimize
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kdtheory import (
@@ -27,7 +27,7 @@ from kdtheory import (
     sure,
     wiener_filter,
 )
-from tests.strategies import log_uniform, problems, real_weights, spectra
+from tests.strategies import examples, log_uniform, problems, real_weights, spectra
 
 any_filter = st.one_of(
     st.builds(Ridge, log_uniform(1e-2, 1e2)),
@@ -177,7 +177,7 @@ def test_the_wiener_filter_without_noise_or_without_signal():
     assert not nothing.shrinkage.any()
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(problems(min_size=2, zeros=True, low=1e-2), st.integers(2, 4), log_uniform(1e-2, 1.0))
 def test_oracle_label_weights_have_the_least_risk_of_all(problem, n_steps, noise_variance):
     setting = {"ridge": problem.ridge, "n_steps": n_steps}
@@ -228,7 +228,7 @@ def test_further_steps_add_bias_and_take_variance(d, ridge, label_weight, n_step
     assert np.all(np.diff(risk.variance) <= 1e-15)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(spectra(zeros=False), log_uniform(1e-3, 1e3), log_uniform(1e-4, 1e4), st.integers(0, 2**32 - 1))
 def test_the_risk_of_early_stopping_is_at_most_1_69_times_that_of_ridge(d, ridge, noise_variance, seed):
     """Ali, Kolter & Tibshirani (2019), with the exact constant: for the flow at `1/ridge`, any signal and noise."""

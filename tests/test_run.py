@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -111,3 +112,29 @@ def test_an_interpreter_that_nobody_has_is_none(monkeypatch, tmp_path):
     failed = subprocess.CompletedProcess((), returncode=2, stdout="", stderr="No interpreter found for Python 3.99")
     monkeypatch.setattr(run.subprocess, "run", lambda *_, **__: failed)
     assert run.interpreter("3.99") is None
+
+
+def test_coverage_runs_no_tests_of_the_layers_that_it_does_not_measure(ran):
+    run.coverage("-x")
+    erase, measure, combine, report = ("\n".join(map(str, command)) for command, _ in ran)
+    assert erase.endswith("erase")
+    assert "\nrun\n-m\npytest\n" in measure
+    assert measure.endswith("\ntests\nkdtheory\n-x")
+    omitted = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["coverage"]["run"]["omit"]
+    for pattern in omitted:
+        assert f"\n--ignore-glob={pattern.removesuffix('/*')}\n" in measure
+    assert combine.endswith("combine\n--quiet")
+    assert report.endswith("report")
+
+
+def test_all_mutants_are_made_anew_and_some_are_tried_again(ran, monkeypatch):
+    removed = []
+    monkeypatch.setattr(run.shutil, "rmtree", lambda folder, **_: removed.append(folder))
+    run.mutants("kdtheory.flow*")
+    assert not removed
+    run.mutants()
+    assert removed == [ROOT / "mutants"]
+    first, report, second, _ = (command[1:] for command, _ in ran)
+    assert first == ("-m", "mutmut", "run", "kdtheory.flow*")
+    assert second == ("-m", "mutmut", "run")
+    assert report == ("-m", "benchmarks.report_mutation")

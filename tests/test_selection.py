@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy.optimize
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.kernel_ridge import KernelRidge
@@ -15,6 +16,7 @@ from sklearn.linear_model import LinearRegression, RidgeCV
 from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
 from kdtheory import (
+    LabelWeightWarning,
     Spectrum,
     combination_from_label_weights,
     effective_dof,
@@ -330,6 +332,42 @@ def test_leave_one_out_weights_in_the_unit_interval_are_best_there(problem, n_st
     rng = np.random.default_rng(0)
     for others in rng.uniform(0.0, 1.0, (20, n_steps - 1)):
         assert best <= error(others) * (1 + 1e-9) + 1e-15
+
+
+@pytest.fixture
+def out_of_reach():
+    """A Gram matrix, its pure predictions, and targets for which only their combination (1, 1, -1) is best.
+
+    Its second tail sum is zero, and the third is not.
+    """
+    features = np.random.default_rng(3).standard_normal((6, 3))
+    K = features @ features.T + 0.1 * np.eye(6)
+    pure = loo_predictions(K, np.eye(6), ridge=1.0, n_steps=3)
+
+    def slopes(y):
+        first, second, third = pure @ y
+        error = y - first - second + third
+        return [error @ (first - second), error @ (second - third)]
+
+    start = np.random.default_rng(1).standard_normal(6)
+    return K, pure, scipy.optimize.least_squares(slopes, start, xtol=1e-15, ftol=1e-15, gtol=1e-15).x
+
+
+@pytest.mark.parametrize("per_output", [False, True])
+def test_leave_one_out_weights_out_of_reach_are_approached_with_a_warning(out_of_reach, per_output):
+    K, pure, y = out_of_reach
+    targets = np.stack([K @ np.ones(6), y], axis=1) if per_output else y
+    with pytest.warns(LabelWeightWarning, match="no finite label weights reach the best combination"):
+        weights = loo_label_weights(K, targets, ridge=1.0, n_steps=3, per_output=per_output)
+    approached = loo_predictions(K, targets, ridge=1.0, n_steps=3, label_weight=weights)[-1]
+    np.testing.assert_allclose(approached.T[-1] if per_output else approached, [1, 1, -1] @ (pure @ y), atol=1e-6)
+
+
+def test_the_warning_of_weights_out_of_reach_points_to_the_line_that_asked_for_them(out_of_reach):
+    K, _, y = out_of_reach
+    with pytest.warns(LabelWeightWarning) as caught:
+        loo_label_weights(K, y, ridge=1.0, n_steps=3)
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_leave_one_out_weights_weigh_the_points_by_their_sample_weights():

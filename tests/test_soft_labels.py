@@ -7,7 +7,7 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.special
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kdtheory import (
@@ -29,6 +29,7 @@ from kdtheory import (
     teacher_error,
     temper,
 )
+from tests.strategies import examples
 
 LIBRARIES = {"numpy": np, "array_api_strict": array_api_strict, "jax": jnp}
 
@@ -76,7 +77,7 @@ def test_noise_on_the_log_odds_is_unbiased_there_and_biased_in_probability():
     np.testing.assert_array_equal(noisy_sigmoid_teacher([800.0, -800.0]), [1.0, 0.0])
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.floats(-30.0, 30.0), st.floats(0.0, 1.0), st.sampled_from([0.0, 1e-3, 0.5, 2.0, 6.25, 40.0]))
 def test_the_error_of_noise_on_the_log_odds_is_an_integral(logit, bias, noise):
     def density(z):

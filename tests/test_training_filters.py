@@ -1,14 +1,16 @@
 """Gradient flow and gradient descent against many digits, against the literal loop, and against each other."""
 
+import re
+
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kdtheory import GradientDescent, GradientFlow, Ridge, flow_trajectories, in_sample_risk
 from tests.oracles import descend_literally, exact_descent, exact_flow
-from tests.strategies import log_uniform, spectra
+from tests.strategies import examples, log_uniform, spectra
 
 TOLERANCE = 1e-12
 DIGITS = 700  # 1e-300 beside 1 and a rate of 1e-300 need that many before they cancel
@@ -48,7 +50,7 @@ def flows(draw):
     return d, time, decay
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(flows())
 def test_gradient_flow_is_right_to_twelve_digits(case):
     d, time, decay = case
@@ -78,7 +80,7 @@ def descents(draw):
     return total - decay, learning_rate, n_iterations, decay
 
 
-@settings(max_examples=1000)
+@examples(1000)
 @given(descents())
 def test_gradient_descent_is_right_to_twelve_digits(case):
     d, learning_rate, n_iterations, decay = case
@@ -110,7 +112,23 @@ def test_gradient_descent_is_right_where_eigenvalue_and_weight_decay_add_up_to_m
     assert_close(moved, exact_descent(d, learning_rate, n_iterations, 0.5, False, decay, 60)[1], 1e-9)
 
 
-@settings(max_examples=500)
+def test_the_smallest_eigenvalues_keep_their_last_digit():
+    d = np.array([5e-324, 1.5e-323, 1.235e-321])
+    np.testing.assert_array_equal(GradientDescent(1.0, 1).shrinkage(d), d)
+    np.testing.assert_array_equal(GradientDescent(1.0, 1).shrinkage([0.5, *d]), [0.5, *d])
+
+
+@pytest.mark.parametrize("n_iterations", [10**9, 10**11 + 1])
+@pytest.mark.parametrize("decay", [0.0, 3.3e291])
+def test_the_largest_eigenvalues_take_the_longest_steps_without_loss(n_iterations, decay):
+    d, learning_rate = 1e308, (2.0 - 2.0**-36) / 1e308
+    _, shrinkage, residual = exact_descent(d, learning_rate, n_iterations, 0.0, False, decay, DIGITS)
+    filter_ = GradientDescent(learning_rate, n_iterations, weight_decay=decay)
+    assert_close(filter_.shrinkage([d])[0], shrinkage, TOLERANCE)
+    assert_close(filter_.residual([d])[0], residual, TOLERANCE)
+
+
+@examples(500)
 @given(momenta, st.booleans(), st.floats(1e-6, 1.0), log_uniform(1, 1e12).map(int))
 def test_momentum_is_right_to_nine_digits_for_any_number_of_steps(momentum, nesterov, position, n_iterations):
     """Digits are relative to the first moves; what is left after many of them is compared where it is not tiny."""
@@ -131,7 +149,7 @@ def test_momentum_keeps_its_digits_over_huge_numbers_of_slow_steps(momentum, nes
     assert_close(filter_.residual([rate])[0], residual, 1e-9)
 
 
-@settings(max_examples=200)
+@examples(200)
 @given(
     spectra(low=1e-3, high=10.0),
     st.integers(0, 60),
@@ -158,6 +176,18 @@ def test_gradient_descent_is_its_literal_loop(d, n_iterations, momentum, nestero
     np.testing.assert_allclose(np.sqrt(d) * filter_(d) * (u.T @ y), weights, rtol=1e-9, atol=1e-10 * scale)
     np.testing.assert_allclose(u @ (filter_.shrinkage(d) * (u.T @ y)), X @ weights, rtol=1e-9, atol=1e-10 * scale)
     np.testing.assert_allclose(u @ (filter_.residual(d) * (u.T @ y)), y - X @ weights, rtol=1e-9, atol=1e-10 * scale)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("n_iterations", [2**30 + 1, 2**44 - 1])
+@pytest.mark.parametrize("progress", [1e-3, 0.3, 3.0])
+def test_momentum_keeps_its_digits_whether_little_or_much_was_learned(nesterov, n_iterations, progress):
+    rate = progress / n_iterations
+    coefficient, shrinkage, residual = exact_descent(rate, 1.0, n_iterations, 0.5, nesterov, 0.0, 80)
+    filter_ = GradientDescent(1.0, n_iterations, 0.5, nesterov)
+    assert_close(filter_([rate])[0], coefficient, 1e-13)
+    assert_close(filter_.shrinkage([rate])[0], shrinkage, 1e-13)
+    assert_close(filter_.residual([rate])[0], residual, 1e-12)
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
@@ -205,6 +235,51 @@ def test_no_momentum_is_plain_descent_by_either_route():
     for nesterov in (False, True):
         almost = GradientDescent(1.0, 20, 1e-300, nesterov)
         np.testing.assert_allclose(almost.shrinkage(d), GradientDescent(1.0, 20).shrinkage(d), rtol=1e-12)
+
+
+def test_parameters_are_stored_as_plain_numbers_under_their_names():
+    flow = GradientFlow(np.float32(2), np.int8(1))
+    descent = GradientDescent(np.float32(0.5), np.int64(3), np.int8(0), np.True_, np.int8(1))
+    for filter_, expected in (
+        (flow, {"time": 2.0, "weight_decay": 1.0}),
+        (
+            descent,
+            {"learning_rate": 0.5, "n_iterations": 3, "momentum": 0.0, "nesterov": True, "weight_decay": 1.0},
+        ),
+    ):
+        assert vars(filter_) == expected
+        assert [type(value) for value in vars(filter_).values()] == [type(value) for value in expected.values()]
+
+
+def test_defaults_are_no_weight_decay_and_no_momentum():
+    assert GradientFlow(2.0) == GradientFlow(2.0, weight_decay=0.0)
+    assert GradientDescent(0.5, 3) == GradientDescent(0.5, 3, momentum=0.0, nesterov=False, weight_decay=0.0)
+
+
+@pytest.mark.parametrize(
+    ("filter_", "message"),
+    [
+        (
+            GradientDescent(0.5, 3),
+            "learning_rate must be < 0.4, 2(1 + m)/(d_max + weight_decay) with momentum m, to be",
+        ),
+        (
+            GradientDescent(0.5, 3, nesterov=True),
+            "learning_rate must be < 0.4, 2(1 + m)/(d_max + weight_decay) with momentum m, to be",
+        ),
+        (
+            GradientDescent(0.6, 3, 0.5, weight_decay=1.0),
+            "learning_rate must be < 0.5, 2(1 + m)/(d_max + weight_decay) with momentum m, to be",
+        ),
+        (
+            GradientDescent(0.75, 3, 0.5, True, 1.0),
+            "learning_rate must be < 0.25, (1 + 1/max(1 + 2m, -m))/(d_max + weight_decay) with momentum m, to be",
+        ),
+    ],
+)
+def test_a_learning_rate_that_is_not_stable_is_refused_with_the_rule(filter_, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)} stable, got {filter_.learning_rate}$"):
+        filter_.shrinkage([5.0, 1.0])
 
 
 def test_nothing_is_learned_in_no_time():

@@ -168,7 +168,6 @@ class GradientDescent(Filter):
         ).modes
 
 
-@np.errstate(all="ignore")  # an exponent beyond the range is infinite, and what is left of the start zero
 def flow(eigenvalues: Array, time: float | Array, weight_decay: float) -> Progress:
     """Follow gradient flow to one time, or to an array of times.
 
@@ -205,13 +204,13 @@ def flow(eigenvalues: Array, time: float | Array, weight_decay: float) -> Progre
     array([0.        , 0.63212056])
     """
     xp = array_namespace(eigenvalues)
-    exponent = eigenvalues * time + weight_decay * time  # in parts: their sum may be beyond the range, their products
-    learned = -xp.expm1(-exponent)  # may be infinite
-    coefficient = _per_eigenvalue(eigenvalues + weight_decay, learned, exponent, time + xp.zeros_like(exponent))
-    return _progress(eigenvalues, weight_decay, xp.exp(-exponent), learned, coefficient)
+    with np.errstate(all="ignore"):  # an exponent beyond the range is infinite, and what is left of the start zero
+        exponent = eigenvalues * time + weight_decay * time  # in parts: also their sum may be beyond the range
+        learned = -xp.expm1(-exponent)
+        coefficient = _per_eigenvalue(eigenvalues + weight_decay, learned, exponent, time + xp.zeros_like(exponent))
+        return _progress(eigenvalues, weight_decay, xp.exp(-exponent), learned, coefficient)
 
 
-@np.errstate(all="ignore")
 def descend(
     eigenvalues: Array,
     n_iterations: np.ndarray,
@@ -264,21 +263,23 @@ def descend(
     array([0.   , 0.875, 1.   ])
     """
     xp = array_namespace(eigenvalues)
-    _require_stable(float(xp.max(eigenvalues)), learning_rate, momentum, nesterov, weight_decay)
+    largest = float(xp.max(eigenvalues))
+    _require_stable(largest, learning_rate, momentum, nesterov, weight_decay)
     # Halving is exact, and keeps the sum of two huge numbers finite; of tiny ones it could lose a digit.
-    unit = 2.0 if max(float(xp.max(eigenvalues)), weight_decay) > 0.25 * float(xp.finfo(eigenvalues.dtype).max) else 1.0
-    total, total_error = two_sum(eigenvalues / unit, xp.full_like(eigenvalues, weight_decay / unit))
-    rate, rate_error = two_product(total, xp.full_like(eigenvalues, learning_rate * unit))
-    rate_error = rate_error + learning_rate * unit * total_error
-    if momentum == 0.0:
-        start, learned = powers(rate, rate_error, n_iterations)
-        steps = xp.asarray(n_iterations, dtype=rate.dtype, device=device(rate)) + xp.zeros_like(rate)
-        coefficient = _per_eigenvalue(total, learned, rate * steps, unit * learning_rate * steps) / unit
-    else:
-        start, per_rate = momentum_powers(rate, rate_error, momentum, nesterov, n_iterations)
-        learned = rate * per_rate
-        coefficient = learning_rate * per_rate
-    return _progress(eigenvalues, weight_decay, start, learned, coefficient)
+    unit = 2.0 if max(largest, weight_decay) > 0.25 * float(xp.finfo(eigenvalues.dtype).max) else 1.0
+    with np.errstate(all="ignore"):
+        total, total_error = two_sum(eigenvalues / unit, xp.full_like(eigenvalues, weight_decay / unit))
+        rate, rate_error = two_product(total, xp.full_like(eigenvalues, learning_rate * unit))
+        rate_error = rate_error + learning_rate * unit * total_error
+        if momentum == 0.0:
+            start, learned = powers(rate, rate_error, n_iterations)
+            steps = xp.asarray(n_iterations, dtype=rate.dtype, device=device(rate)) + xp.zeros_like(rate)
+            coefficient = _per_eigenvalue(total, learned, rate * steps, unit * learning_rate * steps) / unit
+        else:
+            start, per_rate = momentum_powers(rate, rate_error, momentum, nesterov, n_iterations)
+            learned = rate * per_rate
+            coefficient = learning_rate * per_rate
+        return _progress(eigenvalues, weight_decay, start, learned, coefficient)
 
 
 def resume(teacher: Modes, training: Progress, label_weight: float) -> Modes:

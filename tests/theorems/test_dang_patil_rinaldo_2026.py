@@ -10,12 +10,12 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.optimize
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kdtheory import Spectrum, selfdistill_closed_form
 from kdtheory.asymptotics import RandomDesign
-from tests.strategies import log_uniform, real_weights
+from tests.strategies import examples, log_uniform, real_weights
 
 
 @st.composite
@@ -91,7 +91,7 @@ def marchenko_pastur(aspect_ratio, n_nodes=400):
     return np.append(nodes, 0.0), np.append(weights, max(0.0, 1 - 1 / aspect_ratio))
 
 
-@settings(max_examples=8)
+@examples(8)
 @given(designs(max_size=2), ridges)
 def test_theorem_3_1_for_up_to_four_fits_is_derivatives_of_the_two_point_function(design, ridge):
     np.testing.assert_allclose(design.cross_risk(ridge, 4), exact_cross_risk(design, ridge, 4), rtol=1e-12)
@@ -168,7 +168,7 @@ def test_theorem_3_1_numbers_for_equal_eigenvalues(aspect_ratio, ridge, teacher_
     np.testing.assert_allclose(1 - design.best_label_weights(ridge, 2)[0], teacher_weight, atol=5e-5)
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(designs(max_size=3), ridges)
 def test_theorem_2_2_the_best_second_fit_from_the_slope_of_the_risk(design, ridge):
     """ξ* = −λR′/(2D) and R − λ²R′²/(4D), with D the mean squared change that the second fit makes."""
@@ -181,7 +181,7 @@ def test_theorem_2_2_the_best_second_fit_from_the_slope_of_the_risk(design, ridg
     np.testing.assert_allclose(1 - design.best_label_weights(ridge, 2), -slope / (2 * moved), rtol=1e-8, atol=1e-7)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(log_uniform(0.1, 10.0), log_uniform(1e-2, 1e2), log_uniform(1e-2, 1e2))
 def test_corollary_3_2_the_teacher_weight_changes_sign_at_the_best_ridge_where_no_step_helps(gamma, signal, noise):
     design = isotropic(gamma, signal, noise)
@@ -211,7 +211,7 @@ def test_two_fits_beat_the_best_ridge_on_a_spike_that_holds_the_signal():
     assert spiked.best_risk(15.0, 2)[1] < 1.072
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(designs(), ridges, step_weights)
 def test_best_risk_never_increases_and_is_a_lower_bound(design, ridge, weights):
     n_steps = len(weights) + 1
@@ -223,7 +223,7 @@ def test_best_risk_never_increases_and_is_a_lower_bound(design, ridge, weights):
     np.testing.assert_allclose(best[0], risks[0], rtol=1e-13)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(designs(noise=False), ridges, st.integers(2, 5))
 def test_best_label_weights_reach_the_best_risk(design, ridge, n_steps):
     best = design.best_risk(ridge, n_steps)
@@ -242,7 +242,7 @@ def test_label_weights_far_outside_the_unit_interval_keep_their_digits():
     assert design.best_risk(1e-7, 9)[-1] < many <= design.best_risk(1e-7, 3)[-1] * (1 + 1e-7)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(designs(), ridges, step_weights)
 def test_steps_are_combinations_of_pure_models(design, ridge, weights):
     n_steps = len(weights) + 1
@@ -260,13 +260,13 @@ def test_steps_are_combinations_of_pure_models(design, ridge, weights):
     np.testing.assert_allclose(design.risk(ridge, n_steps), np.diagonal(cross), rtol=1e-12)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(designs(), ridges)
 def test_many_steps_with_a_constant_label_weight_are_ridge_regression_with_an_amplified_penalty(design, ridge):
     np.testing.assert_allclose(design.risk(ridge, 24, label_weight=0.8)[-1], design.risk(ridge / 0.8, 1)[0], rtol=1e-12)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(designs(), ridges, log_uniform(1e-3, 1e3), st.randoms())
 def test_only_the_distribution_of_the_eigenvalues_matters_and_units_do_not(design, ridge, unit, random):
     expected = design.cross_risk(ridge, 3)
@@ -339,7 +339,7 @@ def test_every_result_is_finite_at_extreme_ridges(eigenvalues, signal, noise, as
         assert risks[3, -1] <= risks[1, 0] * (1 + 1e-9)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(designs(noise=False), st.integers(1, 4))
 def test_a_huge_ridge_predicts_zero(design, n_steps):
     zero = design.eigenvalues @ design.signal_energy + design.noise_variance

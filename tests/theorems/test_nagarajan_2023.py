@@ -16,7 +16,7 @@ X Xᵀ in R^p), eq. 8 reads β_k(t) = β(t)·v_k, and eq. 15 reads Ã(t̃) = A(t
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kdtheory import (
@@ -33,12 +33,12 @@ from kdtheory import (
     out_of_sample_risk,
 )
 from tests.oracles import descend_literally, integrate_flow
-from tests.strategies import log_uniform, problems, real_weights, spectra
+from tests.strategies import examples, log_uniform, problems, real_weights, spectra
 
 times = st.one_of(log_uniform(1e-3, 1e2), st.just(0.0))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(problems(max_size=4, high=10.0), times, times, real_weights, st.booleans(), st.sampled_from([0.0, 0.2]))
 def test_equations_12_to_15_are_the_ordinary_differential_equation(
     problem, time, teacher_time, label_weight, warm_start, decay
@@ -66,7 +66,7 @@ def test_equations_12_to_15_are_the_ordinary_differential_equation(
         teacher = integrate_flow(K, targets, teacher_time, decay, start)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     problems(max_size=5, high=10.0),
     st.integers(0, 25),
@@ -160,7 +160,7 @@ def matched_cases(draw):
     return top, time, teacher_time
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(matched_cases())
 def test_the_matched_time_is_right_to_twelve_digits(case):
     top, time, teacher_time = case
@@ -192,7 +192,7 @@ def test_the_matched_time_has_no_range_in_which_it_fails(top, time, teacher_time
             assert abs(computed - exact) <= 1e-12 * exact
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(spectra(min_size=2, zeros=False, low=1e-2), matched_cases(), st.integers(0, 2**32 - 1))
 def test_theorem_b1_at_equal_progress_along_the_top_the_student_is_behind_everywhere_below(d, case, seed):
     """For zero start, `0 < t < T < ∞`, and targets with components along the directions that are compared."""
