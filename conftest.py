@@ -19,7 +19,8 @@ _NEED = {
     ],
 }
 collect_ignore_glob = [
-    path for library, paths in _NEED.items() if not importlib.util.find_spec(library) for path in paths
+    "docs/gallery/*",  # copies of the examples
+    *(path for library, paths in _NEED.items() if not importlib.util.find_spec(library) for path in paths),
 ]
 
 

@@ -43,7 +43,13 @@ def main() -> Reproduction:
 def draw_matrix(axes: Axes, problem: SineProblem) -> None:
     """Draw the Gram matrix."""
     axes.imshow(problem.K, cmap="Greys")
-    axes.set(title="(a) one Gram matrix", xticks=[], yticks=[], xlabel=r"$K = U\,\mathrm{diag}(d)\,U^{\top}$")
+    axes.set(
+        title="(a) one Gram matrix",
+        xticks=[],
+        yticks=[],
+        ylabel="11 points",
+        xlabel=r"$K = U\,\mathrm{diag}(d)\,U^{\top}$",
+    )
 
 
 def draw_kept(axes: Axes, eigenvalues: np.ndarray) -> None:
@@ -53,7 +59,9 @@ def draw_kept(axes: Axes, eigenvalues: np.ndarray) -> None:
         axes.plot(between, filter_.shrinkage(between), color=color)
         axes.plot(eigenvalues, filter_.shrinkage(eigenvalues), ".", color=color)
     axes.plot(eigenvalues, np.zeros_like(eigenvalues), "|", color="0.3", markersize=7, clip_on=False)
-    axes.set(xscale="log", xlabel="eigenvalue $d$", ylim=(0.0, 1.02), title=r"(b) filters: what is kept")
+    axes.set(
+        xscale="log", xlabel="eigenvalue $d$", ylabel="shrinkage $d\\,q(d)$", ylim=(0.0, 1.02), title="(b) filters"
+    )
     axes.set_xticks([0.25, 0.5, 1.0, 2.0], labels=["0.25", "0.5", "1", "2"])
     axes.minorticks_off()
 
@@ -64,7 +72,7 @@ def draw_functions(axes: Axes, problem: SineProblem, spectrum: Spectrum) -> None
         predicted = fit_filter(spectrum, problem.y, filter_).predict(problem.K_val)
         axes.plot(problem.x_val, predicted, color=color, label=label)
     axes.plot(problem.x, problem.y, "x", color="0.2", markersize=3.5, label="points")
-    axes.set(xlabel="$x$", title="(c) models", xlim=(-0.02, 1.02))
+    axes.set(xlabel="$x$", ylabel="$f(x)$", title="(c) models", xlim=(-0.02, 1.02))
 
 
 SCRIPT = Script(main, figure_parser(__doc__))

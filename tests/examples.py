@@ -27,6 +27,7 @@ OF_EXPERIMENTS = {
 CLOSED_FORMS = (
     "fig_eigenspace",
     "fig_filters",
+    "fig_idea",
     "fig_model_selection",
     "fig_risk",
     "fig_scaling",
@@ -51,9 +52,6 @@ NETWORKS = (
 DRAWING = (*CLOSED_FORMS, *STATISTICAL, *NETWORKS)
 OF_TRIALS = {**dict.fromkeys(STATISTICAL, 4), "fig_fashion_mnist": 2, **dict.fromkeys(NETWORKS, 2)}
 """Scripts whose curves or printed numbers are means over trials, and how many of these are made here."""
-
-OF_ERROR_BARS = (*STATISTICAL, "fig_ntk_vs_network", "fig_estimated_label_weight")
-"""Those of them that draw all trials, not the first one."""
 
 
 class Drawings:

@@ -10,7 +10,7 @@ from scipy.stats import linregress
 from kdtheory.eigenspace import exaggerations
 from kdtheory.figures import networks
 from tests.examples import NETWORKS, load_example
-from tests.figures import assert_common_fonts, assert_legible
+from tests.figures import assert_common_fonts, assert_legible, assert_says_how_many_trials, assert_standard_errors
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -30,6 +30,13 @@ def finding(printed, start):
 
 def numbers(line):
     return [float(text) for text in re.findall(r"[+-]?\d+\.\d+", line)]
+
+
+@pytest.mark.parametrize("name", ["fig_ntk_vs_network", "fig_estimated_label_weight"])
+def test_every_curve_of_trials_has_the_standard_errors_of_its_means(name, drawn, capsys):
+    for figure in drawn(name, capsys)[0].values():
+        assert_standard_errors(figure)
+        assert_says_how_many_trials(figure, 2, "bars" if name == "fig_ntk_vs_network" else "bars and bands")
 
 
 def test_wide_networks_come_near_the_closed_form_with_the_root_of_their_width(drawn, capsys):

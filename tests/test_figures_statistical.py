@@ -4,12 +4,11 @@ import hashlib
 
 import numpy as np
 import pytest
-from matplotlib.container import ErrorbarContainer
 from scipy.stats import norm
 
 from kdtheory import datasets, noisy_sigmoid_teacher
-from tests.examples import OF_ERROR_BARS, OF_TRIALS, STATISTICAL, load_example
-from tests.figures import assert_common_fonts, assert_legible
+from tests.examples import OF_TRIALS, STATISTICAL, load_example
+from tests.figures import assert_common_fonts, assert_legible, assert_says_how_many_trials, assert_standard_errors
 
 
 @pytest.mark.parametrize("name", STATISTICAL)
@@ -22,28 +21,11 @@ def test_figures_could_go_into_a_paper_and_numbers_are_met(name, drawn, capsys, 
         assert row.source
 
 
-@pytest.mark.parametrize("name", OF_ERROR_BARS)
+@pytest.mark.parametrize("name", STATISTICAL)
 def test_every_curve_of_trials_has_the_standard_errors_of_its_means(name, drawn, capsys):
     for figure in drawn(name, capsys)[0].values():
-        with_errors = [
-            axes for axes in figure.axes if any(isinstance(one, ErrorbarContainer) for one in axes.containers)
-        ]
-        assert len(with_errors) >= len(figure.axes) - 1  # one panel may show what is exact
-        for axes in with_errors:
-            for container in axes.containers:
-                assert container.has_yerr
-                heights = [bar[:, 1] for bar in container.lines[2][-1].get_segments()]
-                assert np.ptp(heights, axis=1).max() > 0.0
-                np.testing.assert_allclose(np.mean(heights, axis=1), container.lines[0].get_ydata(), rtol=1e-9)
-
-
-@pytest.mark.parametrize("name", OF_ERROR_BARS)
-def test_figures_of_trials_say_how_many_there_are_and_what_their_bars_are(name, drawn, capsys):
-    for figure in drawn(name, capsys)[0].values():
-        (legend,) = figure.legends
-        shown = "bars" if name == "fig_ntk_vs_network" else "bars and bands"
-        expected = f"mean of {OF_TRIALS[name]} trials; {shown}: ± 1 standard error"
-        assert legend.get_title().get_text() == expected
+        assert_standard_errors(figure)
+        assert_says_how_many_trials(figure, OF_TRIALS[name], "bars and bands")
 
 
 def curves_of(axes):
