@@ -27,19 +27,21 @@ class Modes(NamedTuple):
 class Filter(ABC):
     """A scalar function `q` of the eigenvalues; subclasses are frozen dataclasses that carry its parameters.
 
-    A filter of your own defines `modes`, in the functions of the array library that it is given:
+    A filter of your own defines `modes`; with functions of numpy it serves arrays of numpy, with those of
+    `array_api_compat.array_namespace(eigenvalues)` all.
 
     Examples
     --------
-    >>> from kdtheory import in_sample_risk
+    >>> from dataclasses import dataclass
+    >>> import numpy as np
+    >>> from kdtheory import Filter, Modes, in_sample_risk
     >>> @dataclass(frozen=True)
     ... class CutOff(Filter):
     ...     smallest: float
     ...
     ...     def modes(self, eigenvalues):
-    ...         xp = array_namespace(eigenvalues)
-    ...         kept = xp.astype(eigenvalues >= self.smallest, eigenvalues.dtype)
-    ...         return Modes(kept / xp.maximum(eigenvalues, self.smallest), kept, 1.0 - kept)
+    ...         kept = np.where(eigenvalues >= self.smallest, 1.0, 0.0)
+    ...         return Modes(kept / np.maximum(eigenvalues, self.smallest), kept, 1.0 - kept)
     >>> float(in_sample_risk([[2.0, 0.0], [0.0, 1.0]], [3.0, 1.0], CutOff(1.5), noise_variance=0.5).total)
     0.75
     """
