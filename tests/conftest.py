@@ -1,6 +1,8 @@
 """One BLAS thread for each process, double precision and four devices in JAX, and reproducible hypothesis examples."""
 
 import os
+import signal
+import threading
 from importlib.metadata import version
 
 import pytest
@@ -20,6 +22,10 @@ os.environ.setdefault("JAX_ENABLE_X64", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("XLA_FLAGS", " ".join(XLA_FLAGS))
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+if threading.current_thread() is threading.main_thread():
+    # A shell lets its background jobs ignore interrupts, and so would the processes that tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "reproducible", deadline=None, derandomize=True, max_examples=40, suppress_health_check=[HealthCheck.too_slow]
