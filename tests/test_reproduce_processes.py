@@ -106,6 +106,23 @@ def test_a_process_that_is_killed_is_a_failure_and_the_others_go_on(tmp_path):
     assert dict(os.environ) == before
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks processes up in /proc")
+def test_what_a_script_leaves_running_is_not_waited_for(tmp_path):
+    body = (
+        "import subprocess, sys, threading, time; from pathlib import Path;"
+        f" child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(300)']);"
+        f" Path({str(tmp_path / 'pid')!r}).write_text(str(child.pid));"
+        " threading.Thread(target=child.wait).start()"
+    )
+    write_script(tmp_path, "leaving", body=body)
+    begin = time.monotonic()
+    job = Job(tmp_path / "fig_leaving.py", ("--output", str(tmp_path / "out")), may_be_wrong=False)
+    outcomes = [outcome for _, outcome in run_all([job], 1) if outcome is not None]
+    assert [outcome.is_done for outcome in outcomes] == [True]
+    assert time.monotonic() - begin < 200.0
+    assert not is_alive(int((tmp_path / "pid").read_text()))
+
+
 def test_a_wheel_reproduces_the_published_losses_without_a_repository(tmp_path):
     pytest.importorskip("hatchling")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "wheel")]

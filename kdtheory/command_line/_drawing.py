@@ -106,8 +106,7 @@ def run_all(jobs: Sequence[Job], n_processes: int) -> Generator[tuple[int, Outco
                 if is_broken:
                     pool.shutdown()
                     pool = _pool(n_processes)
-            pool.shutdown()
-        finally:
+        finally:  # also when all is done: what a script has left running is not waited for
             for process in set(multiprocessing.active_children()) - others:
                 _kill(process.pid)
             pool.shutdown(cancel_futures=True)
