@@ -33,8 +33,6 @@ extensions = [
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["_build", "gallery/*.py", "gallery/*.md5"]
-templates_path: list[str] = []
-nitpicky = False
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_inline"]
 myst_heading_anchors = 3
@@ -46,7 +44,6 @@ autodoc_typehints = "none"  # numpydoc's sections say them in words
 autosummary_generate = False
 suppress_warnings = ["ref.python"]  # attributes of one name in several classes, which numpydoc refers to by name alone
 numpydoc_show_class_members = False
-numpydoc_validation_checks: set[str] = set()
 
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True

@@ -79,12 +79,13 @@ def _numbers(record: dict[str, Any]) -> list[str]:
     """Write a table of numbers beside published ones."""
     if not record["numbers"]:
         return []
-    rows = [("What", "Published", "Here", "Verdict", "Source")]
+    rows = [("What", "Reference", "Here", "Verdict", "Source of the reference")]
     for row in record["numbers"]:
         here = f"{row['here']:.5g}" + (f" ± {row['error']:.2g}" if row.get("error") is not None else "")
         rows.append((row["quantity"], row["published"], here, row["verdict"], row["source"]))
     cells = [f"   {'*' if number == 0 else ' '} - {_escaped(cell)}" for row in rows for number, cell in enumerate(row)]
-    return [".. rubric:: Beside what is published", "", ".. list-table::", "   :header-rows: 1", "", *cells, ""]
+    heading = ".. rubric:: Beside published numbers, or independent runs where none are in print"
+    return [heading, "", ".. list-table::", "   :header-rows: 1", "", *cells, ""]
 
 
 def _escaped(text: str) -> str:
